@@ -1,0 +1,179 @@
+# Errand. `make` builds, `make run` shows it at work, `make help` lists the rest.
+# One file, no configure step: sources are found by wildcard, objects go to build/MODE/, so modes never mix.
+# SPDX-License-Identifier: Apache-2.0
+
+MODE ?= release
+CC   := $(if $(filter default,$(origin CC)),gcc,$(CC))
+JOBS ?= $(shell nproc 2>/dev/null || echo 2)
+ifeq ($(MAKELEVEL),0)
+MAKEFLAGS += -j$(JOBS)
+endif
+MAKEFLAGS += --no-print-directory --no-builtin-rules
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+IS_CLANG := $(findstring clang,$(notdir $(CC)))
+BUILD    := build/$(MODE)$(if $(IS_CLANG),-clang)$(if $(WERROR),-strict)
+BIN      := $(BUILD)/bin
+GEN      := build/gen
+
+# --- Flags ---------------------------------------------------------------------------------------------------------
+LIBS     := rdkafka libmicrohttpd hiredis libcurl libprotobuf-c jansson libuv libcrypto yaml-0.1
+CPPFLAGS += -I. -isystem $(GEN) -D_GNU_SOURCE $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
+LDLIBS   += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
+	-Wmissing-prototypes -Wold-style-definition -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual -Wcast-align \
+	-Wwrite-strings -Wvla -Wredundant-decls -Wimplicit-fallthrough -Wdouble-promotion
+ifeq ($(IS_CLANG),)
+WARNINGS += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init -Wformat-signedness \
+	-Wcast-align=strict
+else
+WARNINGS += -Wcomma -Wextra-semi-stmt -Wconditional-uninitialized -Wassign-enum -Wmissing-variable-declarations \
+	-Wunreachable-code-aggressive
+endif
+
+SANITIZE       := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
+CFLAGS_release := -O2 -g -fno-omit-frame-pointer -fstack-protector-strong -fstack-clash-protection \
+	-D_FORTIFY_SOURCE=2 -fPIE
+LDFLAGS_release := -pie -Wl,-z,relro,-z,now
+CFLAGS_debug   := -Og -g3
+CFLAGS_asan    := $(SANITIZE) -fsanitize=address,undefined
+LDFLAGS_asan   := -fsanitize=address,undefined
+CFLAGS_tsan    := $(SANITIZE) -fsanitize=thread
+LDFLAGS_tsan   := -fsanitize=thread -rdynamic
+CFLAGS_cov     := -O0 -g --coverage
+LDFLAGS_cov    := --coverage
+$(if $(CFLAGS_$(MODE)),,$(error MODE=$(MODE): it is one of release, debug, asan, tsan, cov))
+
+ALL_CFLAGS  = -std=gnu17 -pthread -fno-common $(CFLAGS_$(MODE)) $(WARNINGS) $(if $(WERROR),-Werror) $(CFLAGS)
+ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
+
+# --- What there is -------------------------------------------------------------------------------------------------
+LAYERS   := schemas infra producers consumers gateway
+FOLDERS  := schemas infra infra/simulator producers consumers gateway gateway/http gateway/cli
+SOURCES  := $(wildcard $(FOLDERS:%=%/*.c))
+MODULES  := $(filter-out %_main.c,$(SOURCES))
+ARCHIVES := $(patsubst %,$(BUILD)/lib%.a,gateway consumers producers infra schemas)
+TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*$(T)*_test.c))
+HELPERS  := $(filter-out %_test.c,$(wildcard tests/unit/*.c))
+SHIM     := $(if $(filter tsan,$(MODE)),$(BUILD)/tests/tsan_shim.o)
+
+# Program and the file with its main().
+MAINS    := errand-gateway:gateway/http/gateway_main errand:gateway/cli/errand_main \
+	errand-worker:consumers/worker_main errand-recorder:consumers/recorder_main \
+	errand-delayer:producers/delayer_main \
+	errand-simulator:infra/simulator/simulator_main errand-devbroker:infra/kafka_mock_main
+program   = $(firstword $(subst :, ,$(1)))
+main_of   = $(lastword $(subst :, ,$(1)))
+PROGRAMS := $(foreach m,$(MAINS),$(if $(wildcard $(call main_of,$(m)).c),$(BIN)/$(call program,$(m))))
+
+PROTOS   := $(wildcard schemas/*.proto)
+PROTO_C  := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
+# Files that programs carry within them; their name there is the path without its first folder (infra/embed.h).
+EMBED    := $(wildcard infra/deploy/local.yaml infra/deploy/kafka/pom.xml infra/deploy/kafka/server.properties \
+	infra/deploy/kafka/log4j2.properties)
+EMBED_C  := $(GEN)/infra/embed_table.c
+
+VERSION  := $(shell cat VERSION)$(if $(filter release,$(MODE)),$(shell git rev-parse --short=10 HEAD 2>/dev/null | sed 's/^/+g/'))
+
+.PHONY: all programs tests-built
+all: programs ## build the programs into build/release/bin (MODE=debug|asan|tsan|cov: build/MODE/bin)
+programs: $(PROGRAMS) $(ARCHIVES)
+tests-built: $(TESTS)
+
+# --- Rules ---------------------------------------------------------------------------------------------------------
+objects   = $(patsubst %.c,$(BUILD)/%.o,$(filter $(1)/%,$(MODULES)))
+generated = $(patsubst $(GEN)/%.c,$(BUILD)/gen/%.o,$(filter $(GEN)/$(1)/%,$(PROTO_C) $(EMBED_C)))
+define archive
+$(BUILD)/lib$(1).a: $(call objects,$(1)) $(call generated,$(1))
+	@mkdir -p $$(@D)
+	@rm -f $$@
+	@ar rcs $$@ $$^
+endef
+$(foreach l,$(LAYERS),$(eval $(call archive,$(l))))
+
+define linked
+$(BIN)/$(call program,$(1)): $(BUILD)/$(call main_of,$(1)).o $(SHIM) $(ARCHIVES)
+endef
+$(foreach m,$(MAINS),$(eval $(call linked,$(m))))
+$(TESTS): $(BUILD)/tests/%: $(BUILD)/tests/unit/%.o $(HELPERS:%.c=$(BUILD)/%.o) $(SHIM) $(ARCHIVES)
+$(TESTS): LDLIBS += -lcmocka
+$(PROGRAMS) $(TESTS):
+	@mkdir -p $(@D)
+	@echo "link $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+$(BUILD)/%.o: %.c Makefile | $(PROTO_C)
+	@mkdir -p $(@D)
+	@echo "cc   $<"
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+$(BUILD)/gen/%.pb-c.o: $(GEN)/%.pb-c.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -w -MMD -MP -c -o $@ $<
+$(BUILD)/gen/infra/embed_table.o: $(EMBED_C) $(EMBED) Makefile
+	@mkdir -p $(@D)
+	@$(CC) $(CPPFLAGS) $(ALL_CFLAGS) -c -o $@ $<
+$(BUILD)/tests/tsan_shim.o: tests/tsan_shim.c Makefile
+	@mkdir -p $(@D)
+	@$(CC) -std=gnu17 -g -O1 -c -o $@ $<
+$(GEN)/%.pb-c.c: %.proto
+	@mkdir -p $(GEN)
+	@protoc-c --c_out=$(GEN) $<
+$(EMBED_C): infra/embed.sh Makefile
+	@mkdir -p $(@D)
+	@infra/embed.sh $(EMBED) >$@
+$(BUILD)/infra/version.o: CPPFLAGS += -DERRAND_VERSION='"$(VERSION)"'
+$(BUILD)/infra/version.o: $(GEN)/version-$(MODE)
+.PHONY: force
+$(GEN)/version-$(MODE): force
+	@mkdir -p $(@D)
+	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
+
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/unit/*.c))
+
+# --- Running it ----------------------------------------------------------------------------------------------------
+.PHONY: run stop install-deps
+run: ## install what is missing, build, start everything here, and run a first job
+	@infra/deploy/install-deps.sh build run
+	@$(MAKE) MODE=release programs
+	@infra/deploy/first-run.sh build/release/bin
+stop: ## stop what `make run` started
+	@build/release/bin/errand down
+install-deps: ## install the packages that building and running need (Debian)
+	@infra/deploy/install-deps.sh build run
+
+# --- Proving it ----------------------------------------------------------------------------------------------------
+.PHONY: test check lint unit system asan cov format
+test: ## everything, as CI runs it: unit tests and real stacks, with sanitizers; the last line is the count
+	@infra/deploy/install-deps.sh build run test
+	@tests/test.sh
+check: ## before a commit, under a minute: format, architecture, warnings, clang-tidy of what changed, unit tests
+	@infra/deploy/install-deps.sh build check
+	@tests/check.sh changed
+lint: ## the same checks over every file, and clang's warnings
+	@infra/deploy/install-deps.sh build check
+	@tests/check.sh all
+unit: tests-built ## the unit tests (T=word: those whose name has it; MODE=asan: with sanitizers)
+	@tests/run.py $(TESTS:%=--unit %)
+asan: ## the unit tests with the address and undefined behaviour sanitizers
+	@$(MAKE) MODE=asan unit
+system: programs ## the system tests on real stacks (T=word: those whose name has it)
+	@infra/deploy/install-deps.sh test
+	@tests/venv.sh
+	@tests/run.py --python build/venv/bin/python --bin $(BIN) --system tests/system $(if $(T),--only '$(T)')
+cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
+	@infra/deploy/install-deps.sh build check
+	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
+	@$(MAKE) MODE=cov T=schemas unit
+	@gcovr --root . --object-directory build/cov --filter 'schemas/' --fail-under-line 95
+format: ## put every C file into the one format
+	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
+
+.PHONY: clean help
+clean: ## remove what was built
+	@rm -rf build
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/\1\t\2/p' Makefile | while IFS="$$(printf '\t')" read -r t d; do printf '  make %-13s %s\n' "$$t" "$$d"; done

@@ -1,0 +1,109 @@
+#!/usr/bin/env python3
+"""Runs unit test programs and the system tests, and ends with the one line that counts: "N passed, N failed".
+
+Exit status 0 only if something ran and nothing failed. A program that crashes, hangs or reports nothing is a failure.
+Standard library only. SPDX-License-Identifier: Apache-2.0
+"""
+import argparse
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+from concurrent.futures import ThreadPoolExecutor
+
+UNIT_LIMIT_S = 120
+SYSTEM_LIMIT_S = 1800
+PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
+FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
+
+
+class Count:
+    def __init__(self, passed=0, failed=0):
+        self.passed = passed
+        self.failed = failed
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+
+
+def run_bounded(command, limit_s, **options):
+    """Runs a command in a process group of its own; returns (exit status or None when it hung, its output)."""
+    process = subprocess.Popen(command, start_new_session=True, **options)
+    try:
+        output, _ = process.communicate(timeout=limit_s)
+        return process.returncode, output
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        return None, output
+
+
+def run_unit(program):
+    """One cmocka program: prints its name and time, and all it said if anything failed."""
+    began = time.monotonic()
+    environment = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="STDOUT")
+    status, output = run_bounded(
+        [program], UNIT_LIMIT_S, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, text=True, errors="replace")
+    count = Count(sum(map(int, PASSED.findall(output))), sum(map(int, FAILED.findall(output))))
+    if status != 0 and count.failed == 0:
+        count.failed = 1
+        output += f"\n{program}: " + ("hung" if status is None else f"ended with status {status}") + "\n"
+    elif count.passed + count.failed == 0:
+        count.failed = 1
+        output += f"\n{program}: ran no test\n"
+    name = os.path.basename(program)
+    took_s = time.monotonic() - began
+    text = f"{'ok  ' if count.failed == 0 else 'FAIL'} {name} ({count.passed} passed, {took_s:.1f} s)\n"
+    sys.stdout.write(text if count.failed == 0 else output + text)
+    sys.stdout.flush()
+    return count
+
+
+def run_system(args):
+    """The pytest suite; counted from its JUnit report, so that nothing on the terminal is parsed."""
+    os.makedirs("build", exist_ok=True)
+    report = os.path.abspath("build/system-tests.xml")
+    if os.path.exists(report):
+        os.remove(report)
+    command = [args.python, "-m", "pytest", args.system, "--bin", args.bin, f"--junitxml={report}"]
+    if args.only:
+        command += ["-k", args.only]
+    status, _ = run_bounded(command, SYSTEM_LIMIT_S)
+    count = Count()
+    if os.path.exists(report):
+        for suite in xml.parse(report).getroot().iter("testsuite"):
+            bad = int(suite.get("failures", 0)) + int(suite.get("errors", 0))
+            count.failed += bad
+            count.passed += max(0, int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0)))
+    if status != 0 and count.failed == 0:
+        print(f"system tests: " + ("hung" if status is None else f"pytest ended with status {status}"))
+        count.failed = 1
+    return count
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--unit", action="append", default=[], metavar="PROGRAM", help="a cmocka program")
+    parser.add_argument("--system", metavar="FOLDER", help="the pytest suite")
+    parser.add_argument("--python", default=sys.executable, help="the interpreter that has pytest")
+    parser.add_argument("--bin", default="build/release/bin", help="the programs under test")
+    parser.add_argument("--only", metavar="WORD", help="only the system tests whose name has it")
+    parser.add_argument("--jobs", type=int, default=2, help="unit test programs at a time")
+    args = parser.parse_args()
+    total = Count()
+    with ThreadPoolExecutor(max_workers=args.jobs) as pool:
+        for count in pool.map(run_unit, args.unit):
+            total.add(count)
+    if args.system:
+        total.add(run_system(args))
+    print(f"{total.passed} passed, {total.failed} failed")
+    return 0 if total.failed == 0 and total.passed > 0 else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
