@@ -18,7 +18,7 @@ for path in "$@"; do
     cat <<ITEM
 __asm__(".pushsection .rodata\n.hidden $s\n.global $s\n$s:\n.incbin \"$path\"\n"
         ".hidden ${s}_end\n.global ${s}_end\n${s}_end:\n.byte 0\n.popsection");
-extern const char $s[], ${s}_end[];
+extern const char ${s}[], ${s}_end[];
 ITEM
 done
 echo
