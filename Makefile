@@ -172,7 +172,9 @@ cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 format: ## put every C file into the one format
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 
-.PHONY: clean help
+.PHONY: clean help flags
+flags: $(PROTO_C)
+	@echo '-std=gnu17 $(CPPFLAGS) -DERRAND_VERSION="$(VERSION)"'
 clean: ## remove what was built
 	@rm -rf build
 help: ## this list
