@@ -59,6 +59,8 @@ struct span http_query(struct http_request *req, const char *name);
 void http_query_each(struct http_request *req, void (*fn)(void *arg, struct span name, struct span value), void *arg);
 /* A request header, case-insensitive; data is NULL when absent. */
 struct span http_header(struct http_request *req, const char *name);
+/* Calls fn for every request header, in the order received. */
+void http_header_each(struct http_request *req, void (*fn)(void *arg, struct span name, struct span value), void *arg);
 struct span http_body(const struct http_request *req);
 /* 32 hex characters, made for each request, or the client's valid X-Request-Id; answered in X-Request-Id. */
 struct span http_request_id(const struct http_request *req);
