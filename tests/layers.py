@@ -99,7 +99,7 @@ def check_file(path):
     is_c = path.endswith((".c", ".h"))
     if lines > FILE_LINES_MAX:
         say(path, lines, f"longer than {FILE_LINES_MAX} lines")
-    if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(text.splitlines()[:30]):
+    if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(text.splitlines()[:80]):
         say(path, 1, "no SPDX line near the top")
     for match in re.finditer(r"\b(TODO|FIXME|XXX)\b", text):
         if not path.startswith("tests/layers"):

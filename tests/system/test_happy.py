@@ -1,0 +1,135 @@
+"""Every type of job that Errand brings along goes the whole way, on Apache Kafka and on the embedded broker, and what
+travels is what the contract says.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import re
+import uuid
+
+import pytest
+
+from stack import headers_of
+
+TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
+TYPES = ["quote.fetch", "stock.price", "image.find", "time.in", "weather.now", "order.price", "colour.mix",
+         "sentence.make"]
+
+
+def example(local_config, job_type):
+    given = local_config["types"][job_type]["example"]
+    return json.loads(given) if isinstance(given, str) else given
+
+
+@pytest.mark.parametrize("job_type", TYPES)
+def test_a_job_of_every_type_is_done(any_stack, local_config, job_type):
+    job = any_stack.submit(job_type, example(local_config, job_type))
+    assert job["state"] in ("queued", "running", "succeeded")
+    done = any_stack.wait(job["id"])
+    assert done["state"] == "succeeded", done
+    assert done["id"] == job["id"] and done["type"] == job_type and done["attempt"] == 1
+    assert done["result"], "a result that says something"
+    assert "error" not in done
+
+
+def test_the_types_are_told(any_stack):
+    told = any_stack.request("GET", "/v1/types")
+    assert told.status_code == 200
+    assert set(TYPES) <= {entry["name"] for entry in told.json()["types"]}
+
+
+def test_a_submission_is_answered_at_once_with_an_address_to_poll(stack):
+    response = stack.post({"type": "colour.mix", "payload": {"colours": ["red", "blue"]}, "labels": {"team": "blue"}})
+    assert response.status_code == 202
+    job = response.json()
+    assert response.headers["Location"] == f"/v1/jobs/{job['id']}" == job["links"]["self"]
+    assert int(response.headers["Retry-After"]) >= 0
+    assert uuid.UUID(job["id"]).version == 7
+    done = stack.wait(job["id"])
+    assert done["labels"] == {"team": "blue"}
+    times = [done[name] for name in ("created_at", "started_at", "finished_at", "expires_at")]
+    assert all(TIME.match(time) for time in times) and times == sorted(times), times
+
+
+def test_prefer_wait_answers_with_the_finished_job(stack):
+    response = stack.post({"type": "sentence.make", "payload": {"subject": "a client", "seed": 7}},
+                          {"Prefer": "wait=20"})
+    assert response.status_code == 200, response.text
+    assert response.json()["state"] == "succeeded"
+
+
+def test_a_waiting_read_answers_when_the_job_is_done_and_not_at_its_limit(stack):
+    job = stack.submit("probe.call", {"simulate": "slow=1000"})
+    response = stack.read(job["id"], wait_s=30)
+    assert response.json()["state"] == "succeeded"
+    assert response.elapsed.total_seconds() < 10
+
+
+def test_a_waiting_read_gives_up_at_its_limit(stack):
+    job = stack.submit("probe.call", {"simulate": "slow=4000"})
+    response = stack.read(job["id"], wait_s=1)
+    assert response.status_code == 200
+    assert response.json()["state"] in ("queued", "running")
+    assert 0.8 < response.elapsed.total_seconds() < 3.5
+    assert stack.wait(job["id"])["state"] == "succeeded"
+
+
+def test_the_result_can_be_had_alone(stack):
+    job = stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": 12, "unit_cents": 199}]})
+    done = stack.wait(job["id"])
+    result = stack.request("GET", done["links"]["result"])
+    assert result.status_code == 200
+    assert result.headers["Content-Type"].startswith("application/json")
+    assert result.json() == done["result"]
+    assert done["result"]["subtotal_cents"] == 12 * 199
+
+
+def test_the_same_idempotency_key_is_the_same_job(stack):
+    key = str(uuid.uuid4())
+    payload = {"subject": "a key", "seed": 3}
+    first = stack.submit("sentence.make", payload, idempotency_key=key)
+    done = stack.wait(first["id"])
+    again = stack.submit("sentence.make", payload, idempotency_key=key)
+    assert again["id"] == first["id"]
+    assert again["created_at"] == done["created_at"]
+    other = stack.post({"type": "sentence.make", "payload": {"subject": "other", "seed": 3}}, {"Idempotency-Key": key})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+
+
+def test_an_unchanged_job_is_not_sent_again(stack):
+    job = stack.wait(stack.submit("colour.mix", {"colours": ["red", "white"]})["id"])
+    tag = stack.read(job["id"]).headers["ETag"]
+    again = stack.request("GET", f"/v1/jobs/{job['id']}", headers={"If-None-Match": tag})
+    assert again.status_code == 304
+
+
+def test_what_travels_is_readable_by_any_kafka_client(stack):
+    mark = f"mark-{uuid.uuid4()}"
+    payload = '{"mark" :  "%s", "price": 1.10, "big": 12345678901234567890123}' % mark
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    response = stack.post('{"type": "probe.call", "payload": %s}' % payload, {"traceparent": trace})
+    assert response.status_code == 202, response.text
+    job_id = response.json()["id"]
+    assert stack.wait(job_id)["state"] == "succeeded"
+
+    commands = [record for record in stack.kafka("commands.probe") if mark.encode() in record.value()]
+    assert len(commands) == 1, "one command, once"
+    assert payload.encode() in commands[0].value(), "the client's bytes, as they came"
+    headers = headers_of(commands[0])
+    assert headers["ce_specversion"] == "1.0" and headers["ce_subject"] == job_id
+    assert headers["content-type"] == "application/protobuf"
+    assert headers["traceparent"].split("-")[1] == trace.split("-")[1]
+
+    events = [headers_of(record) for record in stack.kafka("replies.probe")
+              if headers_of(record).get("ce_subject") == job_id]
+    assert len(events) == 1, "a short job costs one event"
+    assert events[0]["ce_type"].endswith("succeeded")
+
+    call, = [call for call in stack.calls(path="/echo") if trace.split("-")[1] in (call["traceparent"] or "")]
+    assert call["idempotency_key"], "the third party can tell a repetition"
+
+
+def test_the_answers_of_both_brokers_are_the_same(stack, embedded_stack):
+    payload = {"region": "FR", "coupon": "WELCOME10", "lines": [{"sku": "ink", "quantity": 150, "unit_cents": 1250}]}
+    results = [s.wait(s.submit("order.price", payload)["id"])["result"] for s in (stack, embedded_stack)]
+    assert results[0] == results[1]
