@@ -1,0 +1,129 @@
+"""Anything may die at any moment: nothing that was accepted is lost, and no answer changes once given.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import collections
+import json
+import os
+import subprocess
+
+import pytest
+import requests
+
+import processes
+from stack import SANITIZER_OPTIONS, TERMINAL
+from waiting import wait_until
+
+RATE = 100
+LOAD_S = 10
+
+
+class Load:
+    """`errand load` running beside the test; ids() are those accepted so far."""
+
+    def __init__(self, stack, job_type, payload, path):
+        self.path = path
+        path.touch()
+        self.process = subprocess.Popen(
+            [os.path.join(stack.bin_folder, "errand"), "load", job_type, "--dir", stack.folder, "--rate", f"{RATE}/s",
+             "--duration", f"{LOAD_S}s", "--ids", str(path), "-d", json.dumps(payload), "-o", "json"],
+            env={**os.environ, **SANITIZER_OPTIONS}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ids(self):
+        lines = self.path.read_text().split("\n")[:-1]  # the last one may be half written
+        return [json.loads(line)["id"] for line in lines]
+
+    def wait_accepted(self, count):
+        wait_until(lambda: len(self.ids()) >= count, 30, f"{count} jobs are accepted")
+
+    def finish(self):
+        out, err = self.process.communicate(timeout=LOAD_S + 60)
+        assert self.ids(), f"nothing was accepted\n{out}\n{err}"
+        return self.ids()
+
+
+def states(stack, ids):
+    """{id: state or HTTP status} in one look at each."""
+    seen = {}
+    for job_id in ids:
+        response = stack.read(job_id)
+        seen[job_id] = response.json()["state"] if response.status_code == 200 else response.status_code
+    return seen
+
+
+def assert_all_succeed(stack, ids, deadline_s=60):
+    left = set(ids)
+
+    def done():
+        seen = states(stack, left)
+        wrong = {i: s for i, s in seen.items() if s not in ("succeeded", "queued", "running", "retrying", 503)}
+        assert not wrong, f"accepted, and then: {wrong}"
+        left.difference_update(i for i, s in seen.items() if s == "succeeded")
+        return not left
+    wait_until(done, deadline_s, f"all {len(ids)} accepted jobs succeed; left {sorted(left)[:5]}")
+
+
+@pytest.fixture
+def crash_stack(fresh_stack):
+    return fresh_stack("apache", workers=2)
+
+
+def test_killed_under_load_nothing_is_lost(crash_stack, tmp_path):
+    """A worker, the recorder and Redis's whole memory go, one after the other, while jobs come in."""
+    stack = crash_stack
+    load = Load(stack, "probe.call", {"simulate": "slow=50"}, tmp_path / "ids")
+    load.wait_accepted(RATE)
+    worker = stack.kill("worker-1")
+    load.wait_accepted(3 * RATE)
+    recorder = stack.kill("recorder-1")
+    load.wait_accepted(5 * RATE)
+    before = {i: s for i, s in states(stack, load.ids()[:100]).items() if s in TERMINAL}
+    stack.redis().flushall()
+    ids = load.finish()
+    assert len(ids) == len(set(ids))
+    assert_all_succeed(stack, ids)
+    assert states(stack, before) == before, "no answer changes once given"
+    stack.wait_restarted("worker-1", worker)
+    stack.wait_restarted("recorder-1", recorder)
+
+    counts = collections.Counter(call["idempotency_key"] for call in stack.calls(path="/echo"))
+    repeated = sum(count - 1 for count in counts.values())
+    assert len(counts) >= len(ids), "every accepted job reached the third party"
+    assert repeated <= RATE, f"{repeated} calls were repeated: more than can have been under way"
+
+
+def test_an_emptied_redis_is_rebuilt_to_the_same_answers(stack):
+    jobs = [stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": n, "unit_cents": 99}]})
+            for n in range(1, 40)]
+    before = {job["id"]: stack.wait(job["id"]) for job in jobs}
+    answers = {i: stack.read(i).content for i in before}
+    stack.redis().flushall()
+    seen = []
+
+    def rebuilt():
+        responses = {i: stack.read(i) for i in before}
+        seen.extend(r.status_code for r in responses.values())
+        return all(r.status_code == 200 for r in responses.values()) and responses
+    after = wait_until(rebuilt, 60, "all answers are back")
+    assert {i: r.content for i, r in after.items()} == answers, "byte for byte"
+    assert set(seen) <= {200, 503}, "unknown for a moment, never a wrong answer"
+
+
+def test_a_killed_gateway_comes_back_at_its_address(fresh_stack):
+    stack = fresh_stack("embedded")
+    address = stack.address("gateway-1")
+    job = stack.submit("sentence.make", {"subject": "a survivor", "seed": 1})
+    done = stack.wait(job["id"])
+    pid = stack.kill("gateway-1")
+    assert stack.wait_restarted("gateway-1", pid)["address"] == address
+    assert requests.get(f"http://{address}/v1/jobs/{job['id']}", timeout=30).json() == done
+
+
+def test_down_and_up_again_finds_the_same_jobs(fresh_stack):
+    stack = fresh_stack("apache")
+    job = stack.submit("sentence.make", {"subject": "a keeper", "seed": 1})
+    done = stack.wait(job["id"])
+    stack.down()
+    assert not processes.of_folder(stack.folder)
+    stack.up()
+    assert stack.wait(job["id"]) == done
