@@ -1,0 +1,82 @@
+/* Shared by the infra/kafka*.c files, and for nobody else: the one place that builds librdkafka
+ * configurations, a counted client, and the wake-up of a loop by a librdkafka queue.
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef INFRA_KAFKA_INTERNAL_H
+#define INFRA_KAFKA_INTERNAL_H
+
+#include "infra/config.h"
+#include "infra/loop.h"
+#include "infra/metrics.h"
+
+#include <librdkafka/rdkafka.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+/* --- configuration (kafka_conf.c) --- */
+
+/* What every client has: brokers, client id, timeouts fit for a service, then the pass-through
+ * properties. A property that librdkafka does not know, or that is part of Errand's promises, is an
+ * ERR_CONFIG naming it. */
+enum err_code kafka_conf_new(const struct config_kafka *config, const char *client_id,
+                             rd_kafka_conf_t **ret_conf, struct err *err) MUST_CHECK;
+struct kafka_property {
+    const char *name;
+    const char *value;
+};
+/* For our own properties: a name or value that librdkafka refuses is a programmer error. */
+void kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t count);
+void kafka_conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value);
+
+/* --- a client: one rd_kafka_t. Its owner's loop uses it, and so do questions on the thread pool;
+ * it is destroyed when the owner has left it and the last question has ended --- */
+struct kafka_client {
+    rd_kafka_t *rk;
+    void *owner;                /* for callbacks on the loop's thread */
+    void (*on_gone)(void *arg); /* after rk was destroyed, on another thread; may be NULL */
+    void *gone_arg;
+    _Atomic(struct log *) log; /* librdkafka's threads write to it; NULL once the owner has left */
+    atomic_bool stopping;      /* questions give up soon */
+    pthread_mutex_t lock;
+    pthread_cond_t idle;
+    int questions; /* locks: lock */
+};
+/* Takes `conf`, on failure too. `log` may be NULL. */
+enum err_code kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct log *log,
+                               void *owner, struct kafka_client **ret_client,
+                               struct err *err) MUST_CHECK;
+/* Around every use of rk on another thread: begun on the owner's thread, ended anywhere. thread:
+ * any */
+void kafka_client_begin(struct kafka_client *client);
+void kafka_client_end(struct kafka_client *client);
+/* Destroys the client on a thread of its own, waiting up to deadline_ms (0: not at all) for that. A
+ * client that takes longer is left to itself: the process may end meanwhile. */
+void kafka_client_leave(struct kafka_client *client, int64_t deadline_ms);
+
+/* --- waking a loop --- */
+struct kafka_wake {
+    struct loop_fd *watch;
+    loop_fn fn;
+    void *arg;
+    int fd;
+};
+/* fn(arg) runs on the loop when an empty queue got an event. librdkafka signals that edge only:
+ * whoever is woken polls until the queue is empty, or comes back by itself. */
+enum err_code kafka_wake_init(struct kafka_wake *wake, struct loop *loop, loop_fn fn, void *arg,
+                              struct err *err) MUST_CHECK;
+void kafka_wake_enable(const struct kafka_wake *wake, rd_kafka_queue_t *queue);
+/* Before the queue's client is left: it must not write to a descriptor that will be another's. */
+void kafka_wake_disable(rd_kafka_queue_t *queue);
+void kafka_wake_clear(struct kafka_wake *wake);
+
+/* --- metrics that may be absent --- */
+struct metric *kafka_counter(struct metrics *metrics, const char *name, const char *help,
+                             const char *label, const char *value);
+struct metric *kafka_gauge(struct metrics *metrics, const char *name, const char *help,
+                           const char *label, const char *value);
+static inline void kafka_count(struct metric *metric)
+{
+    if (metric)
+        metric_add(metric, 1);
+}
+
+#endif
