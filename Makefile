@@ -149,13 +149,13 @@ install-deps: ## install the packages that building and running need (Debian)
 .PHONY: test check lint unit system asan cov format
 test: ## everything, as CI runs it: unit tests and real stacks, with sanitizers; the last line is the count
 	@infra/deploy/install-deps.sh build run test
-	@tests/test.sh
+	+@tests/test.sh
 check: ## before a commit, under a minute: format, architecture, warnings, clang-tidy of what changed, unit tests
 	@infra/deploy/install-deps.sh build check
-	@tests/check.sh changed
+	+@tests/check.sh changed
 lint: ## the same checks over every file, and clang's warnings
 	@infra/deploy/install-deps.sh build check
-	@tests/check.sh all
+	+@tests/check.sh all
 unit: tests-built ## the unit tests (T=word: those whose name has it; MODE=asan: with sanitizers)
 	@tests/run.py $(TESTS:%=--unit %)
 asan: ## the unit tests with the address and undefined behaviour sanitizers
