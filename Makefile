@@ -119,9 +119,11 @@ $(BUILD)/gen/infra/embed_table.o: $(EMBED_C) $(EMBED) Makefile
 $(BUILD)/tests/tsan_shim.o: tests/tsan_shim.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu17 -g -O1 -c -o $@ $<
+# The public contract says `string`; for C the same wire field is generated as bytes, since protobuf-c's strings lose what follows a NUL.
 $(GEN)/%.pb-c.c: %.proto
-	@mkdir -p $(GEN)
-	@protoc-c --c_out=$(GEN) $<
+	@mkdir -p $(GEN)/proto/$(*D)
+	@sed 's/\bstring \([a-z]\)/bytes \1/' $< >$(GEN)/proto/$<
+	@protoc-c --proto_path=$(GEN)/proto --c_out=$(GEN) $(GEN)/proto/$<
 $(EMBED_C): infra/embed.sh Makefile
 	@mkdir -p $(@D)
 	@infra/embed.sh $(EMBED) >$@

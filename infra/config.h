@@ -1,12 +1,14 @@
-/* The configuration: one YAML file, every key overridable by an environment variable, secrets by reference.
- * The result is plain data that does not change while the process lives. One table in config_table.c describes
- * each key: path, kind, default, range, documentation. An unknown key or a bad value is an error that names
- * file, line and key, and suggests the nearest known one.
- * Environment: kafka.brokers is ERRAND_KAFKA_BROKERS; a name inside a map is upper-cased with '.' and '-' as '_':
- * targets.quotes.timeout_ms is ERRAND_TARGETS_QUOTES_TIMEOUT_MS. An ERRAND_ variable that fits no key is an error
- * (except ERRAND_DIR, ERRAND_URL, ERRAND_CONFIG, ERRAND_MUTANT).
- * Secrets are written "file:PATH" (relative to the configuration file; trailing newline dropped) or "env:NAME";
- * a secret written as plain text is an error that says so.
+/* The configuration: one YAML file, every key overridable by an environment variable, secrets by
+ * reference. The result is plain data that does not change while the process lives. One table in
+ * config_table.c describes each key: path, kind, default, range, documentation (docs/CONFIG.md is
+ * made from it). Names in YAML carry no units: `timeout: 5s` becomes timeout_ms. An unknown key or
+ * a bad value is an error that names file, line and key, and suggests the nearest known one.
+ * Environment: kafka.brokers is ERRAND_KAFKA_BROKERS; a name inside a map is upper-cased with '.'
+ * and '-' as '_': targets.quotes.timeout is ERRAND_TARGETS_QUOTES_TIMEOUT; lists are separated by
+ * commas, pairs are name=value. An ERRAND_ variable that fits no key is an error (except
+ * ERRAND_DIR, ERRAND_URL, ERRAND_CONFIG, ERRAND_MUTANT, ERRAND_PROCESS, and what a secret's
+ * reference names). Secrets are written "file:PATH" (relative to the configuration file; trailing
+ * newline dropped) or "env:NAME"; a secret written as plain text is an error that says so.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_CONFIG_H
 #define INFRA_CONFIG_H
@@ -34,12 +36,12 @@ struct config_strings {
 enum broker_kind { BROKER_KAFKA, BROKER_EMBEDDED };
 
 struct config_kafka {
-    char *brokers;                  /* "host:port,..." */
-    enum broker_kind kind;          /* `embedded` tunes for errand-devbroker */
-    int replication;                /* for `topics apply` */
-    int64_t session_timeout_ms;     /* 6000 */
-    int64_t produce_timeout_ms;     /* 5000: how long a submission may wait for its acknowledgement */
-    int64_t send_queue_bytes;       /* bytes that may wait for acknowledgement per producer */
+    char *brokers;              /* "host:port,..." */
+    enum broker_kind kind;      /* `embedded` tunes for errand-devbroker */
+    int replication;            /* for `topics apply` */
+    int64_t session_timeout_ms; /* 6000 */
+    int64_t produce_timeout_ms; /* 5000: how long a submission may wait for its acknowledgement */
+    int64_t send_queue_bytes;   /* bytes that may wait for acknowledgement per producer */
     int64_t retention_commands_ms, retention_replies_ms, retention_dead_ms, retention_audit_ms;
     struct config_pairs properties; /* passed through to every librdkafka client */
 };
@@ -55,14 +57,15 @@ struct config_redis {
 
 struct config_log {
     enum log_level level;
-    char *path;            /* "" writes to stderr */
+    char *path; /* "" writes to stderr */
     int64_t rotate_bytes;
 };
 
 struct config_http { /* a listener */
-    char *listen; /* "host:port"; port 0 picks a free one */
+    char *listen;    /* "host:port"; port 0 picks a free one */
     int64_t connections_max;
-    int64_t connection_pool_bytes; /* libmicrohttpd's memory per connection: bounds request headers */
+    int64_t
+        connection_pool_bytes; /* libmicrohttpd's memory per connection: bounds request headers */
     int64_t body_bytes_max;
     int64_t idle_timeout_ms;
 };
@@ -70,13 +73,14 @@ struct config_http { /* a listener */
 struct config_gateway {
     struct config_http http;
     int64_t threads;
-    int64_t wait_ms_max;       /* longest ?wait= */
-    int64_t waiting_max;       /* parked requests */
-    int64_t json_depth_max;    /* 32 */
-    int64_t labels_max;        /* labels of one job */
-    bool insecure;             /* allows a listener off loopback without API keys */
-    bool keyed_without_view;   /* accept keyed submissions while Redis is away */
-    int64_t lag_limit_ms;      /* how long the recorder may trail before "absent" is no longer "queued" */
+    int64_t wait_ms_max;     /* longest ?wait= */
+    int64_t waiting_max;     /* parked requests */
+    int64_t json_depth_max;  /* 32 */
+    int64_t labels_max;      /* labels of one job */
+    bool insecure;           /* allows a listener off loopback without API keys */
+    bool keyed_without_view; /* accept keyed submissions while Redis is away */
+    int64_t
+        lag_limit_ms; /* how long the recorder may trail before "absent" is no longer "queued" */
     int64_t drain_ms;
 };
 
@@ -84,10 +88,12 @@ struct config_worker {
     struct config_http http;      /* /livez /readyz /metrics */
     struct config_strings queues; /* which queues this worker serves; empty: all */
     int64_t in_flight_max;        /* attempts running in this process */
-    int64_t window_span;          /* offsets from the watermark to the newest delivered, a partition */
-    int64_t started_after_ms;     /* 50 */
-    int64_t drain_ms;             /* <= 2000 */
-    int64_t rule_threads_max;     /* blocking rules running or queued on the thread pool */
+    int64_t window_span;      /* offsets from the watermark to the newest delivered, a partition */
+    int64_t held_bytes_max;   /* bytes of commands delivered and not done; beyond it fetching pauses
+                                 (64 MiB) */
+    int64_t started_after_ms; /* 50 */
+    int64_t drain_ms;         /* <= 2000 */
+    int64_t rule_threads_max; /* blocking rules running or queued on the thread pool */
     int64_t commit_interval_ms;
 };
 
@@ -112,7 +118,8 @@ struct config_queue {
 
 struct config_target {
     char *name;
-    char *base_url; /* "https://host/path"; "simulator:/path" means our own simulator (simulator.http.listen) */
+    char *base_url; /* "https://host/path"; "simulator:/path" means our own simulator
+                       (simulator.http.listen) */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;
     int64_t response_bytes_max;
@@ -123,19 +130,21 @@ struct config_target {
 enum config_handler { CONFIG_HANDLER_CALL, CONFIG_HANDLER_RULES };
 enum config_result { CONFIG_RESULT_JSON, CONFIG_RESULT_TEXT, CONFIG_RESULT_POINTER };
 
-/* The `call` handler of a type, wholly in configuration. Texts are templates over the payload (schemas/template.h). */
+/* The `call` handler of a type, wholly in configuration. Texts are templates over the payload
+ * (schemas/template.h). */
 struct config_call {
     char *target;
-    char *method;               /* "GET" */
-    char *path;                 /* template, URL-path-safe substitution */
-    struct config_pairs query;  /* value templates, URL-safe */
-    struct config_pairs headers;/* value templates */
-    char *body;                 /* JSON template; "" none; "{{payload}}" the payload's own bytes */
+    char *method;                /* "GET" */
+    char *path;                  /* template, URL-path-safe substitution */
+    struct config_pairs query;   /* value templates, URL-safe */
+    struct config_pairs headers; /* value templates */
+    char *body;                  /* JSON template; "" none; "{{payload}}" the payload's own bytes */
     struct config_strings expect; /* statuses that are success: "200", "2xx"; default 2xx */
-    struct config_strings retry;  /* statuses, and "timeout", "unreachable", that are tried again; default 408 429 5xx timeout unreachable */
+    struct config_strings retry;  /* statuses, and "timeout", "unreachable", that are tried again;
+                                     default 408 429 5xx timeout unreachable */
     enum config_result result;
-    char *pointer;              /* RFC 6901, when result is a pointer */
-    int64_t timeout_ms;         /* 0: the target's */
+    char *pointer;      /* RFC 6901, when result is a pointer */
+    int64_t timeout_ms; /* 0: the target's */
 };
 
 struct config_retry {
@@ -177,9 +186,15 @@ struct config {
     size_t type_count;
 };
 
-/* Loads and checks the whole configuration. `path` NULL: defaults and environment only. On error err->text has
- * "FILE:LINE: ..." with the fix. Every mistake is in `ret_report` (one a line) when it is not NULL, free with free(). */
-enum err_code config_load(const char *path, struct config **ret_config, char **ret_report, struct err *err) MUST_CHECK;
+/* Loads and checks the whole configuration. `path` NULL: defaults and environment only. On error
+ * (ERR_CONFIG) err->text has the first mistake, "FILE:LINE: KEY: what is wrong; what is allowed",
+ * and *ret_report, when not NULL, every one, a line each; free it with free(). */
+enum err_code config_load(const char *path, struct config **ret_config, char **ret_report,
+                          struct err *err) MUST_CHECK;
+/* The same with an environment of the caller's ("NAME=value", ends with NULL). */
+enum err_code config_load_from(const char *path, char *const *environment,
+                               struct config **ret_config, char **ret_report,
+                               struct err *err) MUST_CHECK;
 /* Frees it, wiping the secrets. Accepts NULL. */
 void config_free(struct config *config);
 

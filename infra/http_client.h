@@ -1,8 +1,7 @@
-/* HTTP client for calls to third parties: several curl multi handles on one loop (a single one slows down beyond
- * some 1,000 transfers). Every transfer has a deadline and a response limit that also holds for chunked answers.
- * No proxies from the environment, no redirects, http and https only, TLS verified.
- * THREADS: all on the loop's thread.
- * SPDX-License-Identifier: Apache-2.0 */
+/* HTTP client for calls to third parties: several curl multi handles on one loop (a single one
+ * slows down beyond some 1,000 transfers). Every transfer has a deadline and a response limit that
+ * also holds for chunked answers. No proxies from the environment, no redirects, http and https
+ * only, TLS verified. THREADS: all on the loop's thread. SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_CLIENT_H
 #define INFRA_HTTP_CLIENT_H
 
@@ -13,8 +12,8 @@ struct http_client;
 struct http_call;
 
 struct http_client_options {
-    size_t shards;         /* curl multi handles */
-    size_t connections_max;/* idle connections kept, in all */
+    size_t shards;          /* curl multi handles */
+    size_t connections_max; /* idle connections kept, in all */
 };
 enum err_code http_client_open(struct loop *loop, const struct http_client_options *options,
                                struct http_client **ret_client, struct err *err) MUST_CHECK;
@@ -32,19 +31,22 @@ struct http_call_options { /* all borrowed; copied before http_call_start return
     size_t response_bytes_max;
 };
 struct http_response {
-    enum err_code code; /* ERR_OK when there is a complete answer of any status; else ERR_TARGET_TIMEOUT,
-                           ERR_TARGET_UNREACHABLE, ERR_TARGET_TOO_LARGE, ERR_TARGET_INVALID, ERR_CANCELLED */
-    char text[200];     /* why not, without credentials */
+    enum err_code
+        code; /* ERR_OK when there is a complete answer of any status; else ERR_TARGET_TIMEOUT,
+                 ERR_TARGET_UNREACHABLE, ERR_TARGET_TOO_LARGE, ERR_TARGET_INVALID, ERR_CANCELLED */
+    char text[200]; /* why not, without credentials */
     int status;
     struct span content_type;
     struct span body;
     int64_t retry_after_ms; /* from Retry-After (seconds or HTTP-date), -1 when absent or invalid */
     int64_t duration_us;
 };
-/* `response` is borrowed for the duration of the callback. Called exactly once, never from inside http_call_start. */
+/* `response` is borrowed for the duration of the callback. Called exactly once, never from inside
+ * http_call_start. */
 typedef void (*http_call_fn)(void *arg, const struct http_response *response);
-enum err_code http_call_start(struct http_client *client, const struct http_call_options *options, http_call_fn fn,
-                              void *arg, struct http_call **ret_call, struct err *err) MUST_CHECK;
+enum err_code http_call_start(struct http_client *client, const struct http_call_options *options,
+                              http_call_fn fn, void *arg, struct http_call **ret_call,
+                              struct err *err) MUST_CHECK;
 /* Aborts: the callback comes with ERR_CANCELLED, in a later turn. */
 void http_call_cancel(struct http_call *call);
 size_t http_client_active(const struct http_client *client);

@@ -1,9 +1,9 @@
-/* HTTP/1.1 server: libmicrohttpd, driven by our loop in external-epoll mode (no thread of its own). RFC 9110, 9112.
- * A handler is called once, when the whole body (bounded) has been read. It answers now with http_reply, or
- * returns without answering: then the request is parked (suspended) until someone calls http_reply. A parked
- * request whose client has gone, or that outlives the server, is ended by its on_close callback.
- * THREADS: all on the loop's thread.
- * SPDX-License-Identifier: Apache-2.0 */
+/* HTTP/1.1 server: libmicrohttpd, driven by our loop in external-epoll mode (no thread of its own).
+ * RFC 9110, 9112. A handler is called once, when the whole body (bounded) has been read. It answers
+ * now with http_reply, or returns without answering: then the request is parked (suspended) until
+ * someone calls http_reply. A parked request whose client has gone, or that outlives the server, is
+ * ended by its on_close callback. THREADS: all on the loop's thread. SPDX-License-Identifier:
+ * Apache-2.0 */
 #ifndef INFRA_HTTP_SERVER_H
 #define INFRA_HTTP_SERVER_H
 
@@ -17,8 +17,9 @@ struct http_request;
 
 typedef void (*http_handler_fn)(struct http_request *req, void *arg);
 
-/* One route; the table is borrowed for the server's life. In `path` a segment "{name}" matches any one segment
- * (percent-decoded once, see http_param); the rest is literal, "jobs:batch" included. */
+/* One route; the table is borrowed for the server's life. In `path` a segment "{name}" matches any
+ * one segment (percent-decoded once, see http_param); the rest is literal, "jobs:batch" included.
+ */
 struct http_route {
     const char *method; /* "GET" also serves HEAD */
     const char *path;
@@ -40,7 +41,8 @@ enum err_code http_server_open(struct loop *loop, const struct http_server_optio
                                struct http_server **ret_server, struct err *err) MUST_CHECK;
 /* "127.0.0.1:43121": what it listens on. */
 const char *http_server_address(const struct http_server *server);
-/* Stops accepting; open requests go on. The listening socket itself is closed unless it was inherited. */
+/* Stops accepting; open requests go on. The listening socket itself is closed unless it was
+ * inherited. */
 void http_server_quiesce(struct http_server *server);
 /* Requests that are being read, handled or parked. */
 size_t http_server_active(const struct http_server *server);
@@ -53,21 +55,26 @@ struct span http_method(const struct http_request *req);
 struct span http_path(const struct http_request *req);
 /* The i-th "{...}" of the route, percent-decoded. */
 struct span http_param(const struct http_request *req, size_t i);
-/* A query argument, decoded; data is NULL when absent ("?wait" alone gives an empty span with data). */
+/* A query argument, decoded; data is NULL when absent ("?wait" alone gives an empty span with
+ * data). */
 struct span http_query(struct http_request *req, const char *name);
 /* Calls fn for every query argument (so that unknown ones can be refused). */
-void http_query_each(struct http_request *req, void (*fn)(void *arg, struct span name, struct span value), void *arg);
+void http_query_each(struct http_request *req,
+                     void (*fn)(void *arg, struct span name, struct span value), void *arg);
 /* A request header, case-insensitive; data is NULL when absent. */
 struct span http_header(struct http_request *req, const char *name);
 /* Calls fn for every request header, in the order received. */
-void http_header_each(struct http_request *req, void (*fn)(void *arg, struct span name, struct span value), void *arg);
+void http_header_each(struct http_request *req,
+                      void (*fn)(void *arg, struct span name, struct span value), void *arg);
 struct span http_body(const struct http_request *req);
-/* 32 hex characters, made for each request, or the client's valid X-Request-Id; answered in X-Request-Id. */
+/* 32 hex characters, made for each request, or the client's valid X-Request-Id; answered in
+ * X-Request-Id. */
 struct span http_request_id(const struct http_request *req);
 /* Caller's own state for the request. */
 void http_set_context(struct http_request *req, void *context);
 void *http_context(const struct http_request *req);
-/* Called once if the client goes away or the server closes before http_reply; after it, `req` is gone. */
+/* Called once if the client goes away or the server closes before http_reply; after it, `req` is
+ * gone. */
 void http_on_close(struct http_request *req, void (*fn)(struct http_request *req, void *context));
 
 struct http_header_line {
@@ -84,8 +91,10 @@ struct http_answer {
 };
 /* Answers; `req` is gone afterwards. Allowed at any time on the loop's thread, once. */
 void http_reply(struct http_request *req, const struct http_answer *answer);
-/* Answers with application/problem+json (RFC 9457): type, title, status, detail, code, field, instance, request_id.
- * `extra` is more members, e.g. "\"id\":\"...\"", or NULL. retry_after_s > 0 adds Retry-After. */
-void http_reply_problem(struct http_request *req, const struct err *err, int retry_after_s, const char *extra);
+/* Answers with application/problem+json (RFC 9457): type, title, status, detail, code, field,
+ * instance, request_id. `extra` is more members, e.g. "\"id\":\"...\"", or NULL. retry_after_s > 0
+ * adds Retry-After. */
+void http_reply_problem(struct http_request *req, const struct err *err, int retry_after_s,
+                        const char *extra);
 
 #endif

@@ -1,7 +1,6 @@
-/* Questions and declarations to a cluster: blocking in librdkafka, so they run on the loop's thread pool and answer on the loop
- * (the _sync forms block the caller: for the command line and start-up).
- * THREADS: loop thread; _sync from any.
- * SPDX-License-Identifier: Apache-2.0 */
+/* Questions and declarations to a cluster: blocking in librdkafka, so they run on the loop's thread
+ * pool and answer on the loop (the _sync forms block the caller: for the command line and
+ * start-up). THREADS: loop thread; _sync from any. SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_ADMIN_H
 #define INFRA_KAFKA_ADMIN_H
 
@@ -10,8 +9,8 @@
 #include "infra/loop.h"
 
 struct kafka_admin;
-enum err_code kafka_admin_open(const struct config_kafka *config, const char *client_id, struct kafka_admin **ret_admin,
-                               struct err *err) MUST_CHECK;
+enum err_code kafka_admin_open(const struct config_kafka *config, const char *client_id,
+                               struct kafka_admin **ret_admin, struct err *err) MUST_CHECK;
 /* Waits for running questions. Accepts NULL. */
 void kafka_admin_close(struct kafka_admin *admin);
 
@@ -25,45 +24,58 @@ struct kafka_topic_state {
     char *name;
     int partitions; /* 0: does not exist */
 };
-/* What exists of the named topics; `states` has `count` entries (name not set). Unknown topics get partitions 0. */
-enum err_code kafka_topics_describe_sync(struct kafka_admin *admin, const char *const *names, size_t count,
-                                         struct kafka_topic_state *states, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* What exists of the named topics; `states` has `count` entries (name not set). Unknown topics get
+ * partitions 0. */
+enum err_code kafka_topics_describe_sync(struct kafka_admin *admin, const char *const *names,
+                                         size_t count, struct kafka_topic_state *states,
+                                         int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* Every topic of the cluster whose name begins with `prefix`; free with kafka_topics_free. */
-enum err_code kafka_topics_list_sync(struct kafka_admin *admin, const char *prefix, struct kafka_topic_state **ret_states,
-                                     size_t *ret_count, int64_t timeout_ms, struct err *err) MUST_CHECK;
+enum err_code kafka_topics_list_sync(struct kafka_admin *admin, const char *prefix,
+                                     struct kafka_topic_state **ret_states, size_t *ret_count,
+                                     int64_t timeout_ms, struct err *err) MUST_CHECK;
 void kafka_topics_free(struct kafka_topic_state *states, size_t count);
-/* Creates those that do not exist (ret_created[i] tells) and waits until each has leaders. A topic that exists with another
- * partition count is an error that names it: counts are fixed for a topic's life. */
-enum err_code kafka_topics_create_sync(struct kafka_admin *admin, const struct kafka_topic_spec *specs, size_t count,
-                                       bool *ret_created, int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* Creates those that do not exist (ret_created[i] tells) and waits until each has leaders. A topic
+ * that exists with another partition count is an error that names it: counts are fixed for a
+ * topic's life. */
+enum err_code kafka_topics_create_sync(struct kafka_admin *admin,
+                                       const struct kafka_topic_spec *specs, size_t count,
+                                       bool *ret_created, int64_t timeout_ms,
+                                       struct err *err) MUST_CHECK;
 /* Commits offsets for a group that has no members (for new topics: 0). */
-enum err_code kafka_offsets_commit_sync(struct kafka_admin *admin, const char *group, const struct kafka_offset *offsets,
-                                        size_t count, int64_t timeout_ms, struct err *err) MUST_CHECK;
+enum err_code kafka_offsets_commit_sync(struct kafka_admin *admin, const char *group,
+                                        const struct kafka_offset *offsets, size_t count,
+                                        int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* The cluster's id, and that a broker answers at all. */
-enum err_code kafka_cluster_id_sync(struct kafka_admin *admin, int64_t timeout_ms, char ret_id[64], struct err *err) MUST_CHECK;
+enum err_code kafka_cluster_id_sync(struct kafka_admin *admin, int64_t timeout_ms, char ret_id[64],
+                                    struct err *err) MUST_CHECK;
 
 struct kafka_range {
     const char *topic; /* borrowed by the question until its answer */
     int32_t partition;
     int64_t start, end; /* filled; -1 unknown */
 };
-/* Log starts and ends of many partitions, one request per leader. A topic just made answers -1 for a moment: tried again until the
- * deadline; what is still unknown stays -1 and the code is ERR_KAFKA. */
-enum err_code kafka_ranges_sync(struct kafka_admin *admin, struct kafka_range *ranges, size_t count, int64_t timeout_ms,
-                                struct err *err) MUST_CHECK;
+/* Log starts and ends of many partitions, one request per leader. A topic just made answers -1 for
+ * a moment: tried again until the deadline; what is still unknown stays -1 and the code is
+ * ERR_KAFKA. */
+enum err_code kafka_ranges_sync(struct kafka_admin *admin, struct kafka_range *ranges, size_t count,
+                                int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* The same on the thread pool; `ranges` must live until `done`. */
-void kafka_ranges(struct kafka_admin *admin, struct loop *loop, struct kafka_range *ranges, size_t count, int64_t timeout_ms,
-                  void (*done)(void *arg, enum err_code code), void *arg);
-/* Reads one record by its address (for `errand get --payload`, for control): the value is given away (free with free()).
- * ERR_NOT_FOUND when the log no longer has it. */
-enum err_code kafka_read_sync(struct kafka_admin *admin, const char *topic, int32_t partition, int64_t offset,
-                              int64_t timeout_ms, struct buf *ret_value, struct err *err) MUST_CHECK;
-/* Reads a partition from its start to its end as of now, record by record. `fn` returns false to stop. */
-enum err_code kafka_scan_sync(struct kafka_admin *admin, const char *topic, int32_t partition, int64_t timeout_ms,
-                              bool (*fn)(void *arg, struct span key, struct span value, int64_t offset), void *arg,
+void kafka_ranges(struct kafka_admin *admin, struct loop *loop, struct kafka_range *ranges,
+                  size_t count, int64_t timeout_ms, void (*done)(void *arg, enum err_code code),
+                  void *arg);
+/* Reads one record by its address (for `errand get --payload`, for control): the value is given
+ * away (free with free()). ERR_NOT_FOUND when the log no longer has it. */
+enum err_code kafka_read_sync(struct kafka_admin *admin, const char *topic, int32_t partition,
+                              int64_t offset, int64_t timeout_ms, struct buf *ret_value,
                               struct err *err) MUST_CHECK;
+/* Reads a partition from its start to its end as of now, record by record. `fn` returns false to
+ * stop. */
+enum err_code
+kafka_scan_sync(struct kafka_admin *admin, const char *topic, int32_t partition, int64_t timeout_ms,
+                bool (*fn)(void *arg, struct span key, struct span value, int64_t offset),
+                void *arg, struct err *err) MUST_CHECK;
 /* Produces one record and waits for its acknowledgement (for the control topic). */
-enum err_code kafka_write_sync(struct kafka_admin *admin, const char *topic, struct span key, struct span value,
-                               int64_t timeout_ms, struct err *err) MUST_CHECK;
+enum err_code kafka_write_sync(struct kafka_admin *admin, const char *topic, struct span key,
+                               struct span value, int64_t timeout_ms, struct err *err) MUST_CHECK;
 
 #endif

@@ -1,9 +1,9 @@
-/* Kafka consumer of a group: eager assignment, offsets committed by the caller only, read_uncommitted.
- * On assign the committed offsets are read and explicit ones assigned; where there is none the log start is taken and the
- * caller is told (`reset`), unless the log starts at 0. A committed offset below the log start is told as `lost`.
- * pause/resume are guarded: a partition that is not paused is never resumed (librdkafka 2.0.2 would deliver again).
- * A manual consumer (group NULL) is assigned by the caller.
- * THREADS: all on the loop's thread.
+/* Kafka consumer of a group: eager assignment, offsets committed by the caller only,
+ * read_uncommitted. On assign the committed offsets are read and explicit ones assigned; where
+ * there is none the log start is taken and the caller is told (`reset`), unless the log starts at
+ * 0. A committed offset below the log start is told as `lost`. pause/resume are guarded: a
+ * partition that is not paused is never resumed (librdkafka 2.0.2 would deliver again). A manual
+ * consumer (group NULL) is assigned by the caller. THREADS: all on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_CONSUMER_H
 #define INFRA_KAFKA_CONSUMER_H
@@ -22,11 +22,11 @@ int32_t kafka_partition_number(const struct kafka_partition *partition);
 void kafka_partition_set_context(struct kafka_partition *partition, void *context);
 void *kafka_partition_context(const struct kafka_partition *partition);
 
-struct kafka_start { /* what was found when the partition was assigned */
-    int64_t committed;  /* -1: none */
+struct kafka_start {   /* what was found when the partition was assigned */
+    int64_t committed; /* -1: none */
     int64_t log_start, log_end;
-    bool reset;         /* no committed offset and the log does not start at 0 */
-    bool lost;          /* committed < log_start: records were deleted before they were read */
+    bool reset; /* no committed offset and the log does not start at 0 */
+    bool lost;  /* committed < log_start: records were deleted before they were read */
 };
 struct kafka_record { /* borrowed for the callback */
     struct kafka_partition *partition;
@@ -48,23 +48,28 @@ struct kafka_consumer_options {
     struct metrics *metrics;
     struct log *log;
     void *arg;
-    /* Where to start: *ret_offset is preset (committed, or log start); may be changed. Called on the loop, before any record. */
-    void (*on_assign)(void *arg, struct kafka_partition *partition, const struct kafka_start *start, int64_t *ret_offset);
-    /* The partition is going away; `lost`: it is already another's. To finish work first, call kafka_consumer_hold_revoke
-     * inside this callback and kafka_consumer_release_revoke later (both counted); the partitions stay ours until then. */
+    /* Where to start: *ret_offset is preset (committed, or log start); may be changed. Called on
+     * the loop, before any record. */
+    void (*on_assign)(void *arg, struct kafka_partition *partition, const struct kafka_start *start,
+                      int64_t *ret_offset);
+    /* The partition is going away; `lost`: it is already another's. To finish work first, call
+     * kafka_consumer_hold_revoke inside this callback and kafka_consumer_release_revoke later (both
+     * counted); the partitions stay ours until then. */
     void (*on_revoke)(void *arg, struct kafka_partition *partition, bool lost);
-    /* After the last on_revoke of a rebalance has been released: the partition handles are freed after this. May be NULL. */
+    /* After the last on_revoke of a rebalance has been released: the partition handles are freed
+     * after this. May be NULL. */
     void (*on_revoked)(void *arg);
     void (*on_record)(void *arg, const struct kafka_record *record);
     /* End of a burst of records: a good moment to act on a batch. May be NULL. */
     void (*on_batch_end)(void *arg);
     /* Answer for one partition of a commit. May be NULL. */
-    void (*on_committed)(void *arg, const char *topic, int32_t partition, int64_t offset, enum err_code code, const char *text);
+    void (*on_committed)(void *arg, const char *topic, int32_t partition, int64_t offset,
+                         enum err_code code, const char *text);
 };
 enum err_code kafka_consumer_open(struct loop *loop, const struct kafka_consumer_options *options,
                                   struct kafka_consumer **ret_consumer, struct err *err) MUST_CHECK;
-/* Leaves the group (on_revoke is called for what is assigned, without holding) and frees; bounded to `deadline_ms`, after which
- * the client is left to die with the process. Accepts NULL. */
+/* Leaves the group (on_revoke is called for what is assigned, without holding) and frees; bounded
+ * to `deadline_ms`, after which the client is left to die with the process. Accepts NULL. */
 void kafka_consumer_close(struct kafka_consumer *consumer, int64_t deadline_ms);
 
 void kafka_consumer_hold_revoke(struct kafka_consumer *consumer);
@@ -75,7 +80,8 @@ void kafka_partition_pause(struct kafka_partition *partition);
 void kafka_partition_resume(struct kafka_partition *partition);
 bool kafka_partition_is_paused(const struct kafka_partition *partition);
 /* Goes on from `offset` (the prefetched records are dropped). */
-enum err_code kafka_partition_seek(struct kafka_partition *partition, int64_t offset, struct err *err) MUST_CHECK;
+enum err_code kafka_partition_seek(struct kafka_partition *partition, int64_t offset,
+                                   struct err *err) MUST_CHECK;
 
 struct kafka_offset {
     const char *topic;
@@ -83,11 +89,15 @@ struct kafka_offset {
     int64_t offset; /* the next one to read */
 };
 /* Commits asynchronously; answers come by on_committed, checked per partition. */
-void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_offset *offsets, size_t count);
-/* Manual assignment (group NULL): replaces it; offsets may be negative for "log start". on_assign is not called for `offset >= 0`. */
-enum err_code kafka_consumer_assign(struct kafka_consumer *consumer, const struct kafka_offset *offsets, size_t count,
+void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_offset *offsets,
+                           size_t count);
+/* Manual assignment (group NULL): replaces it; offsets may be negative for "log start". on_assign
+ * is not called for `offset >= 0`. */
+enum err_code kafka_consumer_assign(struct kafka_consumer *consumer,
+                                    const struct kafka_offset *offsets, size_t count,
                                     struct err *err) MUST_CHECK;
-/* Milliseconds since Kafka was last polled from our loop (a worker away for a third of the session starts nothing). */
+/* Milliseconds since Kafka was last polled from our loop (a worker away for a third of the session
+ * starts nothing). */
 int64_t kafka_consumer_polled_ms_ago(const struct kafka_consumer *consumer);
 /* Assigned at least once, or the group is joined with nothing to do. */
 bool kafka_consumer_joined(const struct kafka_consumer *consumer);

@@ -68,6 +68,22 @@ void kafka_wake_enable(const struct kafka_wake *wake, rd_kafka_queue_t *queue);
 void kafka_wake_disable(rd_kafka_queue_t *queue);
 void kafka_wake_clear(struct kafka_wake *wake);
 
+/* --- metadata before the first record (kafka_warm.c) --- */
+struct kafka_warm;
+struct kafka_warm_spec {
+    struct kafka_client *client;
+    struct loop *loop;
+    const char *const *topics; /* copied */
+    size_t count;
+    int64_t deadline_ms;
+    void (*done)(void *arg, enum err_code code, const char *text); /* may be NULL */
+    void *arg;
+};
+/* Adds itself to *list, and leaves it before `done`. */
+void kafka_warm_start(struct kafka_warm **list, const struct kafka_warm_spec *spec);
+/* Their `done` is not called any more. */
+void kafka_warm_forget(struct kafka_warm **list);
+
 /* --- metrics that may be absent --- */
 struct metric *kafka_counter(struct metrics *metrics, const char *name, const char *help,
                              const char *label, const char *value);

@@ -1,5 +1,5 @@
-/* The embedded broker: librdkafka's mock cluster. Memory only, 5 MiB a partition, no timestamp look-up, no admin calls, no
- * replication: for a first look and quick tests.
+/* The embedded broker: librdkafka's mock cluster. Memory only, 5 MiB a partition, no timestamp
+ * look-up, no admin calls, no replication: for a first look and quick tests.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_MOCK_H
 #define INFRA_KAFKA_MOCK_H
@@ -12,8 +12,8 @@ struct kafka_mock_topic {
     int partitions;
 };
 /* One broker on a free loopback port, with these topics. */
-enum err_code kafka_mock_start(const struct kafka_mock_topic *topics, size_t count, struct kafka_mock **ret_mock, struct err *err)
-    MUST_CHECK;
+enum err_code kafka_mock_start(const struct kafka_mock_topic *topics, size_t count,
+                               struct kafka_mock **ret_mock, struct err *err) MUST_CHECK;
 /* "127.0.0.1:PORT" */
 const char *kafka_mock_address(const struct kafka_mock *mock);
 void kafka_mock_stop(struct kafka_mock *mock);

@@ -1,7 +1,7 @@
 /* The event loop: one libuv loop a thread, and the only file family that knows libuv.
- * THREADS: a loop and all that is made on it belong to the thread that runs it. The one call allowed from
- * another thread is loop_post. Callbacks run on the loop's thread, never with a lock held.
- * SPDX-License-Identifier: Apache-2.0 */
+ * THREADS: a loop and all that is made on it belong to the thread that runs it. The one call
+ * allowed from another thread is loop_post. Callbacks run on the loop's thread, never with a lock
+ * held. SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_LOOP_H
 #define INFRA_LOOP_H
 
@@ -25,8 +25,8 @@ int64_t loop_now_ms(const struct loop *loop);
 /* Monotonic milliseconds at which the loop last turned. thread: any (the watchdog reads it). */
 int64_t loop_turned_at_ms(const struct loop *loop);
 
-/* Runs fn(arg) on the loop's thread, in posting order. False when the queue is full: the caller decides.
- * thread: any */
+/* Runs fn(arg) on the loop's thread, in posting order. False when the queue is full: the caller
+ * decides. thread: any */
 bool loop_post(struct loop *loop, loop_fn fn, void *arg) MUST_CHECK;
 
 /* --- tasks: run once at the end of the current turn, after its I/O, in the order deferred --- */
@@ -44,7 +44,8 @@ void loop_undefer(struct loop *loop, struct loop_task *task);
 /* --- timers --- */
 struct loop_timer;
 struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *arg);
-/* Fires once after delay_ms (0: next turn), then every repeat_ms if that is > 0. Restarts a running timer. */
+/* Fires once after delay_ms (0: next turn), then every repeat_ms if that is > 0. Restarts a running
+ * timer. */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms);
 void loop_timer_stop(struct loop_timer *timer);
 /* Stops and frees; allowed inside its own callback. Accepts NULL. */
@@ -57,7 +58,8 @@ enum loop_events {
     LOOP_HANGUP = 4, /* peer closed; delivered with READ when asked for */
 };
 struct loop_fd;
-/* `events` is a set of enum loop_events; an error on fd is delivered as READ|WRITE of what was asked. */
+/* `events` is a set of enum loop_events; an error on fd is delivered as READ|WRITE of what was
+ * asked. */
 typedef void (*loop_fd_fn)(void *arg, int fd, unsigned events);
 /* Borrows fd: close it only after loop_fd_free. */
 struct loop_fd *loop_fd_new(struct loop *loop, int fd, loop_fd_fn fn, void *arg);
@@ -68,7 +70,8 @@ void loop_fd_free(struct loop_fd *watch);
 /* --- signals --- */
 struct loop_signal;
 typedef void (*loop_signal_fn)(void *arg, int signal_number);
-struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_signal_fn fn, void *arg);
+struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_signal_fn fn,
+                                    void *arg);
 void loop_signal_free(struct loop_signal *watch);
 
 /* --- blocking work, on libuv's thread pool; the caller bounds how much is queued --- */
@@ -87,7 +90,8 @@ struct loop_process_options {
 struct loop_process;
 /* exit_status, or 128 + signal when signal != 0. */
 typedef void (*loop_exit_fn)(void *arg, int64_t exit_status, int signal_number);
-/* The child gets SIGTERM when this process dies (PR_SET_PDEATHSIG is the caller's choice of program). */
+/* The child gets SIGTERM when this process dies (PR_SET_PDEATHSIG is the caller's choice of
+ * program). */
 enum err_code loop_process_start(struct loop *loop, const struct loop_process_options *options,
                                  loop_exit_fn fn, void *arg, struct loop_process **ret_process,
                                  struct err *err) MUST_CHECK;

@@ -1,7 +1,8 @@
-/* Redis client: asynchronous, pipelined, reconnecting (jittered backoff, 50 ms to 1 s), on one loop. hiredis behind it.
- * A connection is usable after AUTH, SELECT, ROLE and INFO have been answered: `run id` is then known, and constant for
- * the connection's life. Of several addresses the one whose ROLE is master is used; READONLY or LOADING leaves it.
- * A command's callback is called exactly once: with its reply, or with NULL and a reason (not connected, connection lost,
+/* Redis client: asynchronous, pipelined, reconnecting (jittered backoff, 50 ms to 1 s), on one
+ * loop. hiredis behind it. A connection is usable after AUTH, SELECT, ROLE and INFO have been
+ * answered: `run id` is then known, and constant for the connection's life. Of several addresses
+ * the one whose ROLE is master is used; READONLY or LOADING leaves it. A command's callback is
+ * called exactly once: with its reply, or with NULL and a reason (not connected, connection lost,
  * timeout). After a lost connection the outcome of a write is unknown.
  * THREADS: all on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -16,8 +17,9 @@ struct redis_reply;
 
 struct redis_options {
     const struct config_redis *config;
-    int64_t timeout_ms;  /* for each command, from when it was asked */
-    size_t pending_max;  /* commands waiting for replies; beyond it a command fails at once with ERR_LIMIT */
+    int64_t timeout_ms; /* for each command, from when it was asked */
+    size_t pending_max; /* commands waiting for replies; beyond it a command fails at once with
+                           ERR_LIMIT */
     void (*on_state)(void *arg, bool ready); /* connected and identified, or lost; may be NULL */
     void *arg;
 };
@@ -31,11 +33,13 @@ const char *redis_run_id(const struct redis *redis);
 /* What is wrong while not ready, for /readyz. */
 const char *redis_last_error(const struct redis *redis);
 
-/* `reply` is NULL when code != ERR_OK: ERR_REDIS_GONE or ERR_LIMIT. An error reply of the server has code ERR_REDIS and a
- * reply of type REDIS_ERROR. The reply is borrowed for the callback. */
+/* `reply` is NULL when code != ERR_OK: ERR_REDIS_GONE or ERR_LIMIT. An error reply of the server
+ * has code ERR_REDIS and a reply of type REDIS_ERROR. The reply is borrowed for the callback. */
 typedef void (*redis_fn)(void *arg, enum err_code code, const struct redis_reply *reply);
-/* argv are bytes (never a format). Copied. `fn` may be NULL. The callback never comes from inside the call itself. */
-void redis_command(struct redis *redis, redis_fn fn, void *arg, size_t argc, const struct span *argv);
+/* argv are bytes (never a format). Copied. `fn` may be NULL. The callback never comes from inside
+ * the call itself. */
+void redis_command(struct redis *redis, redis_fn fn, void *arg, size_t argc,
+                   const struct span *argv);
 /* Literals: redis_command_text(r, fn, arg, 3, "SET", "a", "1"). */
 void redis_command_text(struct redis *redis, redis_fn fn, void *arg, size_t argc, ...);
 
@@ -45,18 +49,21 @@ struct redis_script {
     char sha1[41]; /* filled on first use */
 };
 /* EVALSHA; on NOSCRIPT the script is sent with EVAL, within the same deadline. */
-void redis_script_run(struct redis *redis, struct redis_script *script, redis_fn fn, void *arg, size_t key_count,
-                      size_t argc, const struct span *argv);
+void redis_script_run(struct redis *redis, struct redis_script *script, redis_fn fn, void *arg,
+                      size_t key_count, size_t argc, const struct span *argv);
 
 /* --- subscriptions, on a connection of their own --- */
 struct redis_subscriber;
 typedef void (*redis_message_fn)(void *arg, struct span channel, struct span message);
-/* Called when all subscriptions have been lost (reconnected: they were made again, messages may be missing). */
+/* Called when all subscriptions have been lost (reconnected: they were made again, messages may be
+ * missing). */
 typedef void (*redis_lost_fn)(void *arg);
-struct redis_subscriber *redis_subscriber_open(struct loop *loop, const struct redis_options *options,
+struct redis_subscriber *redis_subscriber_open(struct loop *loop,
+                                               const struct redis_options *options,
                                                redis_message_fn on_message, redis_lost_fn on_lost);
 void redis_subscriber_close(struct redis_subscriber *subscriber);
-/* Subscribes; `confirmed` is called with ERR_OK once Redis has confirmed, or with ERR_REDIS_GONE. Not from inside. */
+/* Subscribes; `confirmed` is called with ERR_OK once Redis has confirmed, or with ERR_REDIS_GONE.
+ * Not from inside. */
 void redis_subscribe(struct redis_subscriber *subscriber, struct span channel,
                      void (*confirmed)(void *arg, enum err_code code), void *arg);
 void redis_unsubscribe(struct redis_subscriber *subscriber, struct span channel);
@@ -64,9 +71,11 @@ void redis_unsubscribe(struct redis_subscriber *subscriber, struct span channel)
 /* --- replies --- */
 enum redis_type { REDIS_NIL, REDIS_STRING, REDIS_STATUS, REDIS_ERROR, REDIS_INTEGER, REDIS_ARRAY };
 enum redis_type redis_reply_type(const struct redis_reply *reply);
-struct span redis_reply_text(const struct redis_reply *reply); /* string, status, error; else empty */
-int64_t redis_reply_integer(const struct redis_reply *reply);  /* integer, or a string that is one; else 0 */
-size_t redis_reply_count(const struct redis_reply *reply);     /* array; else 0 */
+struct span
+redis_reply_text(const struct redis_reply *reply); /* string, status, error; else empty */
+int64_t
+redis_reply_integer(const struct redis_reply *reply); /* integer, or a string that is one; else 0 */
+size_t redis_reply_count(const struct redis_reply *reply); /* array; else 0 */
 const struct redis_reply *redis_reply_at(const struct redis_reply *reply, size_t i);
 
 #endif

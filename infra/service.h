@@ -1,7 +1,7 @@
-/* What every daemon does alike: command line (--config FILE, --version, --help), configuration, log, loop, metrics, the operators'
- * routes (/livez, /readyz, /metrics), readiness, SIGTERM (drain; a second one exits at once), a watchdog that ends a process
- * whose loop does not turn, SIGPIPE ignored, core limits, open-file limit raised.
- * THREADS: everything on the loop's thread.
+/* What every daemon does alike: command line (--config FILE, --version, --help), configuration,
+ * log, loop, metrics, the operators' routes (/livez, /readyz, /metrics), readiness, SIGTERM (drain;
+ * a second one exits at once), a watchdog that ends a process whose loop does not turn, SIGPIPE
+ * ignored, core limits, open-file limit raised. THREADS: everything on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SERVICE_H
 #define INFRA_SERVICE_H
@@ -17,13 +17,15 @@ struct service;
 struct service_spec {
     const char *program;     /* "errand-worker" */
     const char *description; /* one sentence for --help */
-    /* Which listener of the configuration the operators' routes are served on (the gateway's own routes come with `routes`). */
+    /* Which listener of the configuration the operators' routes are served on (the gateway's own
+     * routes come with `routes`). */
     const struct config_http *(*http)(const struct config *config);
     const struct http_route *routes; /* beside the operators' */
     size_t route_count;
     /* Starts the daemon's work; the state it returns is passed to the others. */
     enum err_code (*start)(struct service *service, void **ret_state, struct err *err);
-    /* SIGTERM: stop taking work, finish what runs, then call service_drained. Bounded by drain_ms. */
+    /* SIGTERM: stop taking work, finish what runs, then call service_drained. Bounded by drain_ms.
+     */
     void (*drain)(void *state);
     /* The loop has stopped: free. */
     void (*stop)(void *state);
@@ -48,7 +50,8 @@ bool service_is_draining(const struct service *service);
 /* Ends the process with exit code 1 after logging why. */
 void service_fail(struct service *service, const struct err *err);
 
-/* Readiness: named conditions; /readyz is 200 when all hold and lists what is missing and why. Created not ready. */
+/* Readiness: named conditions; /readyz is 200 when all hold and lists what is missing and why.
+ * Created not ready. */
 struct service_condition;
 struct service_condition *service_condition_new(struct service *service, const char *name);
 /* `why` while not ready (copied); ignored when ready. */

@@ -30,14 +30,13 @@ char *buf_take(struct buf *buf)
     return data;
 }
 
-/* Room for `more` bytes and the NUL, or false (and overflow). */
-static bool reserve(struct buf *buf, size_t more)
+bool buf_reserve(struct buf *buf, size_t size)
 {
-    if (buf->overflow || more > buf->max - buf->size) {
+    if (buf->overflow || size > buf->max - buf->size) {
         buf->overflow = true;
         return false;
     }
-    size_t needed = buf->size + more + 1;
+    size_t needed = buf->size + size + 1;
     if (needed > buf->capacity) {
         size_t capacity = buf->capacity ? buf->capacity : 64;
         while (capacity < needed)
@@ -48,9 +47,15 @@ static bool reserve(struct buf *buf, size_t more)
     return true;
 }
 
+void buf_grow(struct buf *buf, size_t size)
+{
+    buf->size += size;
+    buf->data[buf->size] = '\0';
+}
+
 void buf_add(struct buf *buf, const void *data, size_t size)
 {
-    if (!reserve(buf, size))
+    if (!buf_reserve(buf, size))
         return;
     if (size)
         memcpy(buf->data + buf->size, data, size);
@@ -86,7 +91,7 @@ void buf_printf(struct buf *buf, const char *format, ...)
     va_start(args, format);
     int size = vsnprintf(NULL, 0, format, args);
     va_end(args);
-    if (size < 0 || !reserve(buf, (size_t)size))
+    if (size < 0 || !buf_reserve(buf, (size_t)size))
         return;
     va_start(args, format);
     vsnprintf(buf->data + buf->size, (size_t)size + 1, format, args);

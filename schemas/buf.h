@@ -1,7 +1,6 @@
-/* Growable bytes with a required maximum. Overflow is sticky: once an append would pass `max`, it and
- * every later one is dropped and `overflow` stays true, so that a writer checks once, at the end.
- * `data` is always NUL-terminated (the NUL is not counted).
- * thread: the owner's
+/* Growable bytes with a required maximum. Overflow is sticky: once an append would pass `max`, it
+ * and every later one is dropped and `overflow` stays true, so that a writer checks once, at the
+ * end. `data` is always NUL-terminated (the NUL is not counted). thread: the owner's
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_BUF_H
 #define SCHEMAS_BUF_H
@@ -19,7 +18,10 @@ struct buf {
 };
 
 /* A buffer that may hold up to `max` bytes; allocates on first use. */
-#define BUF_INIT(limit) { .max = (limit) }
+#define BUF_INIT(limit)                                                                            \
+    {                                                                                              \
+        .max = (limit)                                                                             \
+    }
 
 /* Frees the bytes and makes the buffer empty (max is kept). Accepts a zeroed buffer. */
 void buf_free(struct buf *buf);
@@ -29,6 +31,10 @@ void buf_reset(struct buf *buf);
 char *buf_take(struct buf *buf);
 
 void buf_add(struct buf *buf, const void *data, size_t size);
+/* Room for `size` more bytes at data + size without counting them (false, and overflow, beyond
+ * max); then buf_grow counts those that were written. */
+bool buf_reserve(struct buf *buf, size_t size);
+void buf_grow(struct buf *buf, size_t size);
 void buf_add_span(struct buf *buf, struct span bytes);
 void buf_add_text(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);

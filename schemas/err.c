@@ -11,7 +11,7 @@ static const struct {
     const char *title;
 } registry[ERR_COUNT] = {
     [ERR_OK] = { "ok", ERR_CLASS_NONE, 200, "No error." },
-#define ERR(name, code, class, status, text) \
+#define ERR(name, code, class, status, text)                                                       \
     [ERR_##name] = { code, ERR_CLASS_##class, status, text },
 #include "schemas/errors.def"
 #undef ERR
@@ -30,7 +30,8 @@ enum err_code err_set(struct err *err, enum err_code code, const char *format, .
     return code;
 }
 
-enum err_code err_field(struct err *err, enum err_code code, const char *field, const char *format, ...)
+enum err_code err_field(struct err *err, enum err_code code, const char *field, const char *format,
+                        ...)
 {
     if (!err)
         return code;

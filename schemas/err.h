@@ -1,8 +1,7 @@
-/* Errors: a code from one registry (errors.def) and a text that names the field, the limit and the fix.
- * Fallible functions return enum err_code (ERR_OK is 0) and take `struct err *err` last; it may be NULL.
- * schemas/ and infra/ return errors and never log them; the layer that decides what to do logs once.
- * thread: any
- * SPDX-License-Identifier: Apache-2.0 */
+/* Errors: a code from one registry (errors.def) and a text that names the field, the limit and the
+ * fix. Fallible functions return enum err_code (ERR_OK is 0) and take `struct err *err` last; it
+ * may be NULL. schemas/ and infra/ return errors and never log them; the layer that decides what to
+ * do logs once. thread: any SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ERR_H
 #define SCHEMAS_ERR_H
 
@@ -32,12 +31,13 @@ struct err {
 
 #define MUST_CHECK __attribute__((warn_unused_result))
 
-/* Sets code and text, clears the field; returns `code`, so that `return err_set(...)` reads well. */
+/* Sets code and text, clears the field; returns `code`, so that `return err_set(...)` reads well.
+ */
 enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, naming the field. */
-enum err_code err_field(struct err *err, enum err_code code, const char *field, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+enum err_code err_field(struct err *err, enum err_code code, const char *field, const char *format,
+                        ...) __attribute__((format(printf, 4, 5)));
 
 /* The stable code ("invalid_json"); "ok" for ERR_OK. */
 const char *err_code_text(enum err_code code);

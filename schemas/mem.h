@@ -9,7 +9,8 @@
 
 /* Zeroed memory; free with free(). A count or size of 0 gives a valid pointer. */
 void *mem_zalloc(size_t count, size_t size) __attribute__((malloc, alloc_size(1, 2)));
-/* Grows or shrinks `old` to count * size bytes; the old pointer is gone. New bytes are not zeroed. */
+/* Grows or shrinks `old` to count * size bytes; the old pointer is gone. New bytes are not zeroed.
+ */
 void *mem_resize(void *old, size_t count, size_t size) __attribute__((alloc_size(2, 3)));
 /* A copy with a NUL appended (not counted); free with free(). */
 char *mem_dup(struct span bytes) __attribute__((malloc));

@@ -13,7 +13,10 @@ struct span {
 };
 
 /* A span over a string literal, usable in static initialisers. */
-#define SPAN_LIT(literal) { .data = "" literal, .size = sizeof(literal) - 1 }
+#define SPAN_LIT(literal)                                                                          \
+    {                                                                                              \
+        .data = "" literal, .size = sizeof(literal) - 1                                            \
+    }
 
 /* A span over a C string (NULL gives the empty span). */
 static inline struct span span_of(const char *text)

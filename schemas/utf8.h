@@ -5,7 +5,8 @@
 
 #include "schemas/span.h"
 
-/* Bytes of the character that `text` begins with (1 to 4); 0 when it is invalid or `text` is empty. */
+/* Bytes of the character that `text` begins with (1 to 4); 0 when it is invalid or `text` is empty.
+ */
 size_t utf8_width(struct span text);
 /* True when `text` is valid UTF-8 throughout and holds no NUL. */
 bool utf8_is_text(struct span text);

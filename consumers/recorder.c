@@ -1,0 +1,293 @@
+/* Wiring of the recorder: its clients, readiness, start and end. See recorder_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/recorder_internal.h"
+#include "infra/clock.h"
+#include "schemas/mem.h"
+#include "schemas/view.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOOK_MS           1000
+#define REDIS_TIMEOUT_MS  5000
+#define REDIS_PENDING_MAX 100000
+#define FETCH_BYTES_MAX   (32 * 1024 * 1024)
+#define WARM_DEADLINE_MS  60000
+#define CLOSE_DEADLINE_MS 3000
+#define DRAIN_MS          2000
+
+void recorder_each_field(const struct recorder *recorder,
+                         void (*fn)(void *arg, const char *topic, int32_t partition, bool commands),
+                         void *arg)
+{
+    const struct config *config = recorder->config;
+    for (size_t i = 0; i < config->queue_count; i++) {
+        for (int commands = 0; commands < 2; commands++) {
+            struct buf topic = BUF_INIT(TOPIC_NAME_MAX);
+            topic_name(&topic, config->namespace_, commands ? TOPIC_COMMANDS : TOPIC_REPLIES,
+                       config->queues[i].name);
+            for (int32_t partition = 0; partition < config->queues[i].partitions; partition++)
+                fn(arg, topic.data, partition, commands);
+            buf_free(&topic);
+        }
+    }
+}
+
+static void on_redis(void *arg, bool ready)
+{
+    struct recorder *recorder = arg;
+    service_condition_set(recorder->redis_ready, ready, redis_last_error(recorder->redis));
+    log_write(recorder->log, ready ? LOG_INFO : LOG_WARN, "recorder", NULL, "redis %s",
+              ready ? "connected" : redis_last_error(recorder->redis));
+    recorder->certified = recorder->replies_certified = false;
+    if (ready)
+        recorder_restart_all(recorder);
+    else
+        service_condition_set(recorder->view_ready, false, "redis is away");
+}
+
+static void on_identity(void *arg)
+{
+    struct recorder *recorder = arg;
+    log_write(recorder->log, LOG_INFO, "recorder", NULL, "folds the view of %s",
+              view_identity_text(recorder->identity));
+    loop_defer(recorder->loop, &recorder->locate);
+}
+
+static void on_warm(void *arg, enum err_code code, const char *text)
+{
+    struct recorder *recorder = arg;
+    if (code)
+        log_write(recorder->log, LOG_WARN, "recorder", NULL, "topics not known yet: %s", text);
+}
+
+/* For other people's lag tools; never read back. */
+static void commit(struct recorder *recorder)
+{
+    struct kafka_offset offsets[128];
+    size_t count = 0;
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next) {
+        if (!p->handle || p->state != RECORDER_FOLDING || p->applied == p->committed)
+            continue;
+        offsets[count++] = (struct kafka_offset){ .topic = p->topic,
+                                                  .partition = p->number,
+                                                  .offset = p->applied };
+        p->committed = p->applied;
+        if (count == sizeof offsets / sizeof *offsets) {
+            kafka_consumer_commit(recorder->consumer, offsets, count);
+            count = 0;
+        }
+    }
+    if (count)
+        kafka_consumer_commit(recorder->consumer, offsets, count);
+}
+
+static void on_look_timer(void *arg)
+{
+    struct recorder *recorder = arg;
+    bool joined = kafka_consumer_joined(recorder->consumer);
+    bool known = view_identity_text(recorder->identity)[0];
+    service_condition_set(recorder->kafka_ready, joined && known,
+                          joined ? view_identity_why(recorder->identity)
+                                 : "has not joined its group yet");
+    commit(recorder);
+    recorder_look(recorder);
+    loop_defer(recorder->loop, &recorder->locate);
+}
+
+/* Some command's time has come. */
+static void on_due_timer(void *arg)
+{
+    struct recorder *recorder = arg;
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next) {
+        if (p->commands)
+            recorder_pump(p);
+    }
+}
+
+static void open_metrics(struct recorder *recorder)
+{
+    struct metrics *metrics = service_metrics(recorder->service);
+    static const char applied[] = "Records applied to the view.";
+    recorder->applied_commands =
+        metrics_counter(metrics, "errand_recorder_applied_total", applied, "kind=\"command\"");
+    recorder->applied_events =
+        metrics_counter(metrics, "errand_recorder_applied_total", applied, "kind=\"event\"");
+    recorder->batches =
+        metrics_counter(metrics, "errand_recorder_batches_total", "Batches applied.", NULL);
+    recorder->refused = metrics_counter(metrics, "errand_recorder_refused_total",
+                                        "Batches that Redis refused.", NULL);
+    recorder->refolds = metrics_counter(metrics, "errand_recorder_refolds_total",
+                                        "Partitions begun on a view that is not certified.", NULL);
+    recorder->poison = metrics_counter(metrics, "errand_poison_records_total",
+                                       "Records that cannot be folded.", NULL);
+    recorder->held =
+        metrics_counter(metrics, "errand_recorder_held_total",
+                        "Records of a newer version put aside with the dead letters.", NULL);
+    recorder->lost = metrics_counter(metrics, "errand_recorder_lost_total",
+                                     "Offsets deleted from the log before they were folded.", NULL);
+    recorder->certified_gauge =
+        metrics_gauge(metrics, "errand_view_certified", "1 while the view is whole.", NULL);
+}
+
+static enum err_code open_producer(struct recorder *recorder, struct err *err)
+{
+    struct kafka_producer_options options = {
+        .config = &recorder->config->kafka,
+        .client_id = service_name(recorder->service),
+        .queue_bytes_max = (size_t)recorder->config->kafka.send_queue_bytes,
+        .metrics = service_metrics(recorder->service),
+        .log = recorder->log,
+    };
+    struct buf source = BUF_INIT(256);
+    buf_printf(&source, "/errand/%s", service_name(recorder->service));
+    recorder->source = buf_take(&source);
+    enum err_code code = kafka_producer_open(recorder->loop, &options, &recorder->producer, err);
+    recorder->publish = (struct publish){
+        .producer = recorder->producer,
+        .namespace_ = recorder->config->namespace_,
+        .source = recorder->source,
+    };
+    return code;
+}
+
+static enum err_code open_consumer(struct recorder *recorder, struct err *err)
+{
+    const struct config *config = recorder->config;
+    size_t count = 2 * config->queue_count;
+    char **topics = mem_zalloc(count, sizeof *topics);
+    for (size_t i = 0; i < count; i++) {
+        struct buf name = BUF_INIT(TOPIC_NAME_MAX);
+        topic_name(&name, config->namespace_, i % 2 ? TOPIC_REPLIES : TOPIC_COMMANDS,
+                   config->queues[i / 2].name);
+        topics[i] = buf_take(&name);
+    }
+    struct buf group = BUF_INIT(TOPIC_NAME_MAX);
+    topic_group_recorder(&group, config->namespace_);
+    struct kafka_consumer_options options = {
+        .config = &config->kafka,
+        .client_id = service_name(recorder->service),
+        .group = group.data,
+        .topics = (const char *const *)topics,
+        .topic_count = count,
+        .fetch_bytes_max = FETCH_BYTES_MAX,
+        .metrics = service_metrics(recorder->service),
+        .log = recorder->log,
+        .arg = recorder,
+        .on_assign = recorder_assign,
+        .on_revoke = recorder_revoke,
+        .on_revoked = recorder_revoked,
+        .on_record = recorder_record,
+    };
+    enum err_code code = kafka_consumer_open(recorder->loop, &options, &recorder->consumer, err);
+    kafka_producer_warm(recorder->producer, (const char *const *)topics, count, WARM_DEADLINE_MS,
+                        on_warm, recorder);
+    buf_free(&group);
+    for (size_t i = 0; i < count; i++)
+        free(topics[i]);
+    free(topics);
+    return code;
+}
+
+enum err_code recorder_open(struct service *service, struct recorder **ret_recorder,
+                            struct err *err)
+{
+    struct recorder *recorder = MEM_NEW(*recorder);
+    recorder->service = service;
+    recorder->config = service_config(service);
+    recorder->loop = service_loop(service);
+    recorder->log = service_log(service);
+    recorder->kafka_ready = service_condition_new(service, "kafka");
+    recorder->redis_ready = service_condition_new(service, "redis");
+    recorder->view_ready = service_condition_new(service, "view");
+    recorder->locate = (struct loop_task){ .fn = recorder_locate, .arg = recorder };
+    recorder->look_timer = loop_timer_new(recorder->loop, on_look_timer, recorder);
+    recorder->due_timer = loop_timer_new(recorder->loop, on_due_timer, recorder);
+    struct buf key = BUF_INIT(256);
+    view_hash_key(&key, recorder->config->namespace_);
+    recorder->hash_key = buf_take(&key);
+    open_metrics(recorder);
+    struct redis_options redis = {
+        .config = &recorder->config->redis,
+        .timeout_ms = REDIS_TIMEOUT_MS,
+        .pending_max = REDIS_PENDING_MAX,
+        .on_state = on_redis,
+        .arg = recorder,
+    };
+    recorder->redis = redis_open(recorder->loop, &redis);
+    enum err_code code =
+        kafka_admin_open(&recorder->config->kafka, service_name(service), &recorder->admin, err);
+    if (code == ERR_OK) {
+        recorder->identity = view_identity_new(recorder->loop, recorder->config, recorder->admin,
+                                               on_identity, recorder);
+        code = open_producer(recorder, err);
+    }
+    if (code == ERR_OK)
+        code = open_consumer(recorder, err);
+    if (code) {
+        recorder_close(recorder);
+        return code;
+    }
+    loop_timer_start(recorder->look_timer, LOOK_MS, LOOK_MS);
+    *ret_recorder = recorder;
+    return ERR_OK;
+}
+
+static bool is_busy(const struct recorder *recorder)
+{
+    for (const struct recorder_partition *p = recorder->partitions; p; p = p->next) {
+        if (p->busy)
+            return true;
+    }
+    return recorder->locating;
+}
+
+static void leave(struct recorder *recorder)
+{
+    kafka_consumer_close(recorder->consumer, CLOSE_DEADLINE_MS);
+    recorder->consumer = NULL;
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next)
+        p->handle = NULL;
+    recorder_revoked(recorder);
+}
+
+static void on_drain(void *arg)
+{
+    struct recorder *recorder = arg;
+    if (is_busy(recorder) && loop_now_ms(recorder->loop) < recorder->drain_until_ms)
+        return;
+    loop_timer_stop(recorder->drain_timer);
+    loop_timer_stop(recorder->look_timer);
+    commit(recorder);
+    leave(recorder);
+    service_drained(recorder->service);
+}
+
+void recorder_drain(struct recorder *recorder)
+{
+    if (recorder->draining)
+        return;
+    recorder->draining = true;
+    recorder->drain_until_ms = loop_now_ms(recorder->loop) + DRAIN_MS;
+    recorder->drain_timer = loop_timer_new(recorder->loop, on_drain, recorder);
+    loop_timer_start(recorder->drain_timer, 0, 10);
+}
+
+void recorder_close(struct recorder *recorder)
+{
+    if (!recorder)
+        return;
+    recorder->draining = true;
+    leave(recorder);
+    redis_close(recorder->redis);
+    view_identity_free(recorder->identity);
+    kafka_admin_close(recorder->admin);
+    kafka_producer_close(recorder->producer);
+    loop_undefer(recorder->loop, &recorder->locate);
+    loop_timer_free(recorder->look_timer);
+    loop_timer_free(recorder->due_timer);
+    loop_timer_free(recorder->drain_timer);
+    free(recorder->hash_key);
+    free(recorder->source);
+    free(recorder);
+}

@@ -1,0 +1,406 @@
+/* Batches: read the records that events touch in one round trip, fold in memory, write all or
+ * nothing. See recorder_internal.h. SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/recorder_internal.h"
+#include "infra/clock.h"
+#include "schemas/fold.h"
+#include "schemas/mem.h"
+#include "schemas/view.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define KEY_BYTES_MAX  320
+#define WAKE_BYTES_MAX "8192" /* a larger record does not ride in the wake-up */
+
+/* KEYS: the view's hash, then record, command record and gate of each job. ARGV: applied field,
+ * expected, new applied, then of each job its record, expiry, "1" when terminal, wake-up channel.
+ */
+static struct redis_script apply_events_script = {
+    .source = "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+              "if at ~= ARGV[2] then return at end\n"
+              "for i = 1, (#KEYS - 1) / 3 do\n"
+              "  local value = ARGV[4*i]\n"
+              "  redis.call('SET', KEYS[3*i-1], value, 'PXAT', ARGV[4*i+1])\n"
+              "  if ARGV[4*i+2] == '1' then redis.call('DEL', KEYS[3*i], KEYS[3*i+1]) end\n"
+              "  if #value > " WAKE_BYTES_MAX " then value = '' end\n"
+              "  redis.call('PUBLISH', ARGV[4*i+3], value)\n"
+              "end\n"
+              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+              "return 1\n",
+};
+
+/* KEYS: the view's hash, then record and command record of each job. ARGV: applied field, expected,
+ * new applied, then of each job its command record and expiry. A job that has events already needs
+ * no record of its command. */
+static struct redis_script apply_commands_script = {
+    .source = "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+              "if at ~= ARGV[2] then return at end\n"
+              "for i = 1, (#KEYS - 1) / 2 do\n"
+              "  if redis.call('EXISTS', KEYS[2*i]) == 0 then\n"
+              "    redis.call('SET', KEYS[2*i+1], ARGV[2*i+2], 'PXAT', ARGV[2*i+3], 'NX')\n"
+              "  end\n"
+              "end\n"
+              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+              "return 1\n",
+};
+
+/* One job of a batch. */
+struct folded {
+    const struct job_facts *facts;
+    struct envelope_record *before; /* as Redis had it */
+    struct job_record record;
+    bool exists, changed;
+};
+
+struct batch {
+    struct recorder_partition *partition; /* referenced */
+    unsigned life;
+    struct recorder_entry *first, *last; /* taken from the partition */
+    size_t entry_count;
+    int64_t next_offset;
+    size_t job_count;
+    struct folded jobs[]; /* room for one an entry */
+};
+
+static void batch_free(struct batch *batch)
+{
+    while (batch->first) {
+        struct recorder_entry *next = batch->first->next;
+        recorder_entry_free(batch->first);
+        batch->first = next;
+    }
+    for (size_t i = 0; i < batch->job_count; i++)
+        envelope_record_free(batch->jobs[i].before);
+    recorder_partition_unref(batch->partition);
+    free(batch);
+}
+
+/* --- the arguments of a Lua call, put one after another into one store --- */
+
+struct arguments {
+    struct buf store;
+    struct span *argv;
+    size_t count, capacity;
+};
+
+static size_t begin(struct arguments *args)
+{
+    if (args->count == args->capacity) {
+        args->capacity = args->capacity ? 2 * args->capacity : 256;
+        args->argv = mem_resize(args->argv, args->capacity, sizeof *args->argv);
+    }
+    return args->store.size;
+}
+
+static void end(struct arguments *args, size_t start)
+{
+    args->argv[args->count++] = (struct span){ NULL, args->store.size - start };
+}
+
+static void add_text(struct arguments *args, const char *text)
+{
+    size_t start = begin(args);
+    buf_add_text(&args->store, text);
+    end(args, start);
+}
+
+static void add_int(struct arguments *args, int64_t value)
+{
+    size_t start = begin(args);
+    buf_add_int(&args->store, value);
+    end(args, start);
+}
+
+static void add_key(struct arguments *args, const struct recorder *recorder, enum view_kind kind,
+                    const struct id *id)
+{
+    size_t start = begin(args);
+    view_key(&args->store, recorder->config->namespace_, kind, id);
+    end(args, start);
+}
+
+static bool add_record(struct arguments *args, const struct job_record *record)
+{
+    size_t start = begin(args);
+    enum err_code code = envelope_encode_record(record, &args->store, NULL);
+    end(args, start);
+    return code == ERR_OK;
+}
+
+static void add_progress(struct arguments *args, const struct batch *batch)
+{
+    const struct recorder_partition *partition = batch->partition;
+    size_t start = begin(args);
+    view_applied_field(&args->store, partition->topic, partition->number);
+    end(args, start);
+    add_text(args, partition->expected);
+    add_int(args, batch->next_offset);
+}
+
+static void settle(struct arguments *args)
+{
+    const char *place = args->store.data;
+    for (size_t i = 0; i < args->count; i++) {
+        args->argv[i].data = place;
+        place += args->argv[i].size;
+    }
+}
+
+static void arguments_free(struct arguments *args)
+{
+    buf_free(&args->store);
+    free(args->argv);
+}
+
+/* --- applying --- */
+
+static void on_applied(void *arg, enum err_code code, const struct redis_reply *reply)
+{
+    struct batch *batch = arg;
+    struct recorder_partition *partition = batch->partition;
+    struct recorder *recorder = partition->recorder;
+    partition->busy = false;
+    if (partition->life != batch->life) {
+        loop_defer(recorder->loop, &recorder->locate);
+    } else if (code == ERR_OK && redis_reply_type(reply) == REDIS_INTEGER) {
+        partition->applied = batch->next_offset;
+        snprintf(partition->expected, sizeof partition->expected, "%" PRId64, batch->next_offset);
+        metric_add(partition->commands ? recorder->applied_commands : recorder->applied_events,
+                   (int64_t)batch->entry_count);
+        metric_add(recorder->batches, 1);
+        recorder_advance(partition);
+    } else {
+        metric_add(recorder->refused, 1);
+        char why[160];
+        struct span text = reply ? redis_reply_text(reply) : span_of("no answer");
+        snprintf(why, sizeof why, "a batch was refused (%.*s)",
+                 (int)(text.size > 100 ? 100 : text.size), (const char *)text.data);
+        recorder_restart(partition, why);
+    }
+    batch_free(batch);
+}
+
+static void apply(struct batch *batch, struct redis_script *script, struct arguments *args,
+                  size_t key_count)
+{
+    settle(args);
+    redis_script_run(batch->partition->recorder->redis, script, on_applied, batch, key_count,
+                     args->count, args->argv);
+    arguments_free(args);
+}
+
+/* Room for a batch: its bytes are bounded by the records read and those of the events. */
+static struct arguments arguments_for(const struct batch *batch)
+{
+    size_t bytes_max = 4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
+                       batch->entry_count * (4 * KEY_BYTES_MAX) + 4 * ENVELOPE_BYTES_MAX;
+    return (struct arguments){ .store = BUF_INIT(bytes_max) };
+}
+
+static void apply_events(struct batch *batch)
+{
+    const struct recorder *recorder = batch->partition->recorder;
+    struct arguments args = arguments_for(batch);
+    add_text(&args, recorder->hash_key);
+    size_t key_count = 1;
+    for (size_t i = 0; i < batch->job_count; i++) {
+        if (!batch->jobs[i].changed)
+            continue;
+        const struct id *id = &batch->jobs[i].facts->id;
+        add_key(&args, recorder, VIEW_RECORD, id);
+        add_key(&args, recorder, VIEW_COMMAND, id);
+        add_key(&args, recorder, VIEW_GATE, id);
+        key_count += 3;
+    }
+    add_progress(&args, batch);
+    for (size_t i = 0; i < batch->job_count; i++) {
+        const struct folded *job = &batch->jobs[i];
+        if (!job->changed)
+            continue;
+        bool encoded = add_record(&args, &job->record);
+        assert(encoded); /* it came out of an envelope of the same limit */
+        (void)encoded;
+        add_int(&args, job->record.facts.forget_at_ms);
+        add_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");
+        add_key(&args, recorder, VIEW_WAKE, &job->facts->id);
+    }
+    apply(batch, &apply_events_script, &args, key_count);
+}
+
+static void apply_commands(struct batch *batch)
+{
+    const struct recorder *recorder = batch->partition->recorder;
+    struct arguments args = arguments_for(batch);
+    add_text(&args, recorder->hash_key);
+    for (size_t i = 0; i < batch->job_count; i++) {
+        add_key(&args, recorder, VIEW_RECORD, &batch->jobs[i].facts->id);
+        add_key(&args, recorder, VIEW_COMMAND, &batch->jobs[i].facts->id);
+    }
+    add_progress(&args, batch);
+    for (size_t i = 0; i < batch->job_count; i++) {
+        bool encoded = add_record(&args, &batch->jobs[i].record);
+        assert(encoded);
+        (void)encoded;
+        add_int(&args, batch->jobs[i].record.facts.forget_at_ms);
+    }
+    apply(batch, &apply_commands_script, &args, 1 + 2 * batch->job_count);
+}
+
+/* --- folding --- */
+
+static struct folded *find_job(struct batch *batch, const struct id *id)
+{
+    for (size_t i = 0; i < batch->job_count; i++) {
+        if (id_same(&batch->jobs[i].facts->id, id))
+            return &batch->jobs[i];
+    }
+    return NULL;
+}
+
+static void fold_entries(struct batch *batch)
+{
+    for (const struct recorder_entry *entry = batch->first; entry; entry = entry->next) {
+        if (!entry->envelope)
+            continue;
+        const struct job_event *event = &entry->envelope->event;
+        struct folded *job = find_job(batch, &event->facts.id);
+        struct job_record next;
+        if (!fold_event(job->exists ? &job->record : NULL, event, entry->offset, &next))
+            continue;
+        job->record = next;
+        job->exists = job->changed = true;
+    }
+}
+
+static void on_records(void *arg, enum err_code code, const struct redis_reply *reply)
+{
+    struct batch *batch = arg;
+    struct recorder_partition *partition = batch->partition;
+    if (code || redis_reply_count(reply) != batch->job_count || partition->life != batch->life) {
+        partition->busy = false;
+        recorder_restart(partition, code ? "its records could not be read" : NULL);
+        batch_free(batch);
+        return;
+    }
+    for (size_t i = 0; i < batch->job_count; i++) {
+        struct folded *job = &batch->jobs[i];
+        struct span bytes = redis_reply_text(redis_reply_at(reply, i));
+        if (bytes.size && envelope_decode_record(bytes, &job->before, NULL) == ERR_OK) {
+            job->record = job->before->record;
+            job->exists = true;
+        }
+    }
+    fold_entries(batch);
+    apply_events(batch);
+}
+
+static void read_records(struct batch *batch)
+{
+    struct recorder *recorder = batch->partition->recorder;
+    struct arguments args = arguments_for(batch);
+    add_text(&args, "MGET");
+    for (size_t i = 0; i < batch->job_count; i++)
+        add_key(&args, recorder, VIEW_RECORD, &batch->jobs[i].facts->id);
+    settle(&args);
+    redis_command(recorder->redis, on_records, batch, args.count, args.argv);
+    arguments_free(&args);
+}
+
+/* --- taking a batch --- */
+
+/* A command's record, unless it is of a later turn or its time is over. */
+static void take_command(struct batch *batch, const struct recorder_entry *entry)
+{
+    const struct job_command *command = &entry->envelope->command;
+    struct job_record record;
+    if (find_job(batch, &command->facts.id) ||
+        !fold_command(command, batch->partition->number, entry->offset, &record))
+        return;
+    batch->jobs[batch->job_count++] = (struct folded){
+        .facts = &command->facts, .record = record, .exists = true, .changed = true
+    };
+}
+
+static void take_event(struct batch *batch, const struct recorder_entry *entry)
+{
+    const struct job_facts *facts = &entry->envelope->event.facts;
+    if (!find_job(batch, &facts->id))
+        batch->jobs[batch->job_count++] = (struct folded){ .facts = facts };
+}
+
+static bool is_due(const struct recorder_partition *partition, const struct recorder_entry *entry)
+{
+    const struct recorder *recorder = partition->recorder;
+    if (entry->held)
+        return false;
+    if (!partition->commands)
+        return true;
+    if (!recorder->certified && !recorder->replies_certified)
+        return false;
+    int64_t wait_ms = entry->due_ms - clock_wall_ms();
+    if (wait_ms > 0)
+        loop_timer_start(recorder->due_timer, wait_ms, 0);
+    return wait_ms <= 0;
+}
+
+static struct batch *take_batch(struct recorder_partition *partition)
+{
+    const struct config_recorder *config = &partition->recorder->config->recorder;
+    size_t records_max = (size_t)config->batch_records_max;
+    if (records_max > RECORDER_BATCH_MAX)
+        records_max = RECORDER_BATCH_MAX;
+    if (records_max > partition->entry_count)
+        records_max = partition->entry_count;
+    struct batch *batch = mem_zalloc(1, sizeof *batch + records_max * sizeof batch->jobs[0]);
+    batch->partition = partition;
+    batch->life = partition->life;
+    size_t bytes = 0;
+    while (partition->first && batch->entry_count < records_max &&
+           is_due(partition, partition->first)) {
+        struct recorder_entry *entry = partition->first;
+        if (batch->entry_count && bytes + entry->bytes > (size_t)config->batch_bytes_max)
+            break;
+        bytes += entry->bytes;
+        partition->first = entry->next;
+        if (!partition->first)
+            partition->last = NULL;
+        partition->entry_bytes -= entry->bytes;
+        partition->entry_count--;
+        entry->next = NULL;
+        if (batch->last)
+            batch->last->next = entry;
+        else
+            batch->first = entry;
+        batch->last = entry;
+        batch->entry_count++;
+        batch->next_offset = entry->offset + 1;
+        if (entry->envelope && partition->commands)
+            take_command(batch, entry);
+        else if (entry->envelope)
+            take_event(batch, entry);
+    }
+    if (batch->entry_count)
+        return batch;
+    free(batch);
+    return NULL;
+}
+
+void recorder_pump(struct recorder_partition *partition)
+{
+    if (partition->busy || partition->state != RECORDER_FOLDING || !partition->first ||
+        partition->recorder->draining)
+        return;
+    struct batch *batch = take_batch(partition);
+    if (!batch)
+        return;
+    partition->busy = true;
+    partition->references++;
+    if (partition->commands)
+        apply_commands(batch);
+    else if (batch->job_count)
+        read_records(batch);
+    else
+        apply_events(batch);
+}

@@ -1,0 +1,129 @@
+/* What the recorder's files share. recorder.c wires clients and service; recorder_partition.c finds
+ * where to begin, keeps the queue of records; recorder_fold.c makes and applies batches;
+ * recorder_certify.c certifies and looks; recorder_clear.c empties a view of another cluster or
+ * generation.
+ *
+ * The life of a partition:
+ *   WAITING (assigned, Redis or its identity not known, or something did not match) -> paused
+ *   LOCATING (log ends and the view's offsets are being asked)                      -> paused
+ *   FOLDING (batch after batch, one under way at a time)
+ * Whenever Redis answers something that does not fit (another applied offset, none, a lost
+ * connection) the partition goes back to WAITING: it begins again from what it then finds in Redis.
+ * A view is certified once every partition has reached the log end that was seen when it was
+ * located, under one and the same Redis run id. SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONSUMERS_RECORDER_INTERNAL_H
+#define CONSUMERS_RECORDER_INTERNAL_H
+
+#include "consumers/recorder.h"
+#include "consumers/view_identity.h"
+#include "infra/kafka_admin.h"
+#include "infra/kafka_consumer.h"
+#include "infra/redis.h"
+#include "producers/publish.h"
+#include "schemas/envelope.h"
+#include "schemas/topic.h"
+
+#define RECORDER_BATCH_MAX 512 /* jobs one Lua call may touch */
+
+enum recorder_state { RECORDER_WAITING, RECORDER_LOCATING, RECORDER_FOLDING };
+
+/* A delivered record that has not been applied. */
+struct recorder_entry {
+    struct recorder_entry *next;
+    struct recorder_partition *partition;
+    int64_t offset;
+    int64_t due_ms; /* wall clock: commands wait for queued_after */
+    size_t bytes;
+    struct envelope *envelope; /* NULL: nothing to fold, only to pass */
+    bool held;                 /* of a newer version: being put aside */
+};
+
+struct recorder_partition {
+    struct recorder_partition *next;
+    struct recorder *recorder;
+    struct kafka_partition *handle; /* NULL once revoked */
+    char *topic;
+    int32_t number;
+    struct span queue; /* the topic's queue, in `topic` */
+    bool commands;     /* else replies */
+    enum recorder_state state;
+    unsigned life;   /* raised at every return to WAITING: answers of an earlier life are ignored */
+    int64_t applied; /* the next offset to apply */
+    char expected[24];  /* the applied offset as Redis has it, "" none */
+    int64_t log_end;    /* when located */
+    char certified[41]; /* run id under which it is certified, as far as we know */
+    bool certifying;
+    int64_t committed;
+    struct recorder_entry *first, *last;
+    size_t entry_count, entry_bytes;
+    bool busy;         /* a batch is under way */
+    size_t references; /* batches under way, held entries, the assignment */
+};
+
+struct recorder {
+    struct service *service;
+    const struct config *config;
+    struct loop *loop;
+    struct log *log;
+    struct kafka_consumer *consumer;
+    struct kafka_producer *producer;
+    struct publish publish;
+    char *source;
+    struct kafka_admin *admin;
+    struct view_identity *identity;
+    struct redis *redis;
+    char *hash_key;
+    struct recorder_partition *partitions;
+    struct loop_task locate;
+    bool locating;
+    bool clearing;
+    bool replies_certified; /* as of the last look: commands may be applied */
+    bool certified;         /* as of the last look */
+    bool draining, warm;
+    int64_t drain_until_ms;
+    struct loop_timer *look_timer, *due_timer, *drain_timer;
+    bool looking;
+    struct service_condition *kafka_ready, *redis_ready, *view_ready;
+    struct metric *applied_commands, *applied_events, *poison, *refused, *refolds, *batches, *lost,
+        *certified_gauge;
+    struct metric *held;
+};
+
+/* --- recorder.c --- */
+/* Every topic and partition of the view, as fields of its hash; `fn` is called for each. */
+void recorder_each_field(const struct recorder *recorder,
+                         void (*fn)(void *arg, const char *topic, int32_t partition, bool commands),
+                         void *arg);
+
+/* --- recorder_partition.c --- */
+void recorder_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
+                     int64_t *ret_offset);
+void recorder_revoke(void *arg, struct kafka_partition *handle, bool lost);
+void recorder_revoked(void *arg);
+void recorder_record(void *arg, const struct kafka_record *record);
+/* Back to WAITING: forgets what was delivered. `why` is logged (NULL: not). */
+void recorder_restart(struct recorder_partition *partition, const char *why);
+void recorder_restart_all(struct recorder *recorder);
+/* Locates every waiting partition (the deferred task). */
+void recorder_locate(void *recorder);
+void recorder_partition_unref(struct recorder_partition *partition);
+/* After a batch: certifies if the end is reached, resumes fetching, goes on. */
+void recorder_advance(struct recorder_partition *partition);
+void recorder_entry_free(struct recorder_entry *entry);
+
+/* --- recorder_certify.c --- */
+/* Marks the partition as whole under this run id of Redis, unless it is already. */
+void recorder_certify(struct recorder_partition *partition);
+/* Looks at the whole view once: what is certified, whether offsets are still ours. */
+void recorder_look(void *recorder);
+
+/* --- recorder_fold.c --- */
+/* Starts the next batch if there is something to apply and none is under way. */
+void recorder_pump(struct recorder_partition *partition);
+
+/* --- recorder_clear.c --- */
+/* Removes every key of the namespace's view under a lock, writes the identity, then restarts all
+ * partitions. */
+void recorder_clear(struct recorder *recorder, const char *why);
+
+#endif

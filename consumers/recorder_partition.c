@@ -1,0 +1,401 @@
+/* Where a partition of the view begins, what is delivered, and when it is whole. See
+ * recorder_internal.h. SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/recorder_internal.h"
+#include "infra/clock.h"
+#include "schemas/mem.h"
+#include "schemas/view.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define LOCATE_TIMEOUT_MS    5000
+#define ENTRY_OVERHEAD_BYTES 2560
+#define PARTITION_BYTES_MAX  (4 * 1024 * 1024)
+#define FIELD_BYTES_MAX      320
+
+/* --- entries --- */
+
+void recorder_entry_free(struct recorder_entry *entry)
+{
+    envelope_free(entry->envelope);
+    free(entry);
+}
+
+static void drop_entries(struct recorder_partition *partition)
+{
+    struct recorder_entry *entry = partition->first;
+    while (entry) {
+        struct recorder_entry *next = entry->next;
+        if (entry->held)
+            entry->partition = NULL; /* its acknowledgement frees it */
+        else
+            recorder_entry_free(entry);
+        entry = next;
+    }
+    partition->first = partition->last = NULL;
+    partition->entry_bytes = 0;
+    partition->entry_count = 0;
+}
+
+static void on_held(void *arg, enum err_code code, int32_t number, int64_t offset)
+{
+    (void)number;
+    (void)offset;
+    struct recorder_entry *entry = arg;
+    struct recorder_partition *partition = entry->partition;
+    if (!partition) {
+        recorder_entry_free(entry);
+        return;
+    }
+    entry->held = false;
+    if (code == ERR_OK)
+        recorder_pump(partition);
+    else
+        recorder_restart(partition, "a record of a newer version could not be put aside");
+}
+
+/* A record of a newer version is put aside, with the dead letters, where it waits for a newer
+ * program. */
+static bool put_aside(struct recorder_entry *entry, const struct kafka_record *record,
+                      const struct err *why)
+{
+    struct recorder_partition *partition = entry->partition;
+    struct recorder *recorder = partition->recorder;
+    struct publish_dead dead = {
+        .queue = partition->queue,
+        .key = record->key,
+        .value = record->value,
+        .topic = partition->topic,
+        .partition = partition->number,
+        .offset = record->offset,
+        .reason = span_of(err_code_text(why->code)),
+        .detail = span_of(why->text),
+    };
+    struct err err;
+    if (publish_dead(&recorder->publish, &dead, on_held, entry, &err))
+        return false;
+    metric_add(recorder->held, 1);
+    return true;
+}
+
+static void balance(struct recorder_partition *partition)
+{
+    if (!partition->handle)
+        return;
+    bool paused = kafka_partition_is_paused(partition->handle);
+    if (partition->state != RECORDER_FOLDING || partition->entry_bytes > PARTITION_BYTES_MAX)
+        kafka_partition_pause(partition->handle);
+    else if (paused && partition->entry_bytes <= PARTITION_BYTES_MAX / 2)
+        kafka_partition_resume(partition->handle);
+}
+
+static void read_envelope(struct recorder_entry *entry, const struct kafka_record *record)
+{
+    struct recorder_partition *partition = entry->partition;
+    struct recorder *recorder = partition->recorder;
+    struct err err;
+    enum err_code code = envelope_decode(record->value, &entry->envelope, &err);
+    if (code == ERR_OK && (entry->envelope->kind == ENVELOPE_COMMAND) != partition->commands) {
+        envelope_free(entry->envelope);
+        entry->envelope = NULL;
+        code = err_set(&err, ERR_ENVELOPE_INVALID, "the wrong kind of envelope for this topic");
+    }
+    if (code == ERR_OK)
+        return;
+    /* A command's poison is the worker's to bury; here it is only counted and passed. */
+    if (code == ERR_ENVELOPE_VERSION && !partition->commands)
+        entry->held = put_aside(entry, record, &err);
+    metric_add(recorder->poison, 1);
+    log_write(recorder->log, LOG_ERROR, "recorder", &(struct log_about){ .err = &err },
+              "%s/%d: the record at offset %" PRId64 " cannot be folded", partition->topic,
+              partition->number, record->offset);
+}
+
+void recorder_record(void *arg, const struct kafka_record *record)
+{
+    (void)arg;
+    struct recorder_partition *partition = kafka_partition_context(record->partition);
+    if (!partition || partition->state != RECORDER_FOLDING || record->offset < partition->applied)
+        return;
+    struct recorder *recorder = partition->recorder;
+    struct recorder_entry *entry = MEM_NEW(*entry);
+    entry->partition = partition;
+    entry->offset = record->offset;
+    entry->bytes = record->value.size + ENTRY_OVERHEAD_BYTES;
+    if (partition->commands && record->timestamp_ms > 0)
+        entry->due_ms = record->timestamp_ms + recorder->config->recorder.queued_after_ms;
+    read_envelope(entry, record);
+    if (partition->last)
+        partition->last->next = entry;
+    else
+        partition->first = entry;
+    partition->last = entry;
+    partition->entry_bytes += entry->bytes;
+    partition->entry_count++;
+    balance(partition);
+    recorder_pump(partition);
+}
+
+/* --- assignment --- */
+
+void recorder_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
+                     int64_t *ret_offset)
+{
+    struct recorder *recorder = arg;
+    struct recorder_partition *partition = MEM_NEW(*partition);
+    *partition = (struct recorder_partition){
+        .recorder = recorder,
+        .handle = handle,
+        .topic = mem_dup_text(kafka_partition_topic(handle)),
+        .number = kafka_partition_number(handle),
+        .committed = start->committed,
+        .references = 1,
+        .next = recorder->partitions,
+    };
+    enum topic_kind kind;
+    bool known = topic_parse(span_of(partition->topic), recorder->config->namespace_, &kind,
+                             &partition->queue);
+    assert(known);
+    (void)known;
+    partition->commands = kind == TOPIC_COMMANDS;
+    recorder->partitions = partition;
+    kafka_partition_set_context(handle, partition);
+    *ret_offset =
+        start->log_end > 0 ? start->log_end : *ret_offset; /* nothing useful until it is located */
+    loop_defer(recorder->loop, &recorder->locate);
+}
+
+void recorder_partition_unref(struct recorder_partition *partition)
+{
+    if (--partition->references)
+        return;
+    drop_entries(partition);
+    free(partition->topic);
+    free(partition);
+}
+
+void recorder_revoke(void *arg, struct kafka_partition *handle, bool lost)
+{
+    (void)arg;
+    (void)lost;
+    struct recorder_partition *partition = kafka_partition_context(handle);
+    if (!partition)
+        return;
+    partition->state = RECORDER_WAITING;
+    partition->life++;
+    partition->handle = NULL;
+    drop_entries(partition);
+}
+
+void recorder_revoked(void *arg)
+{
+    struct recorder *recorder = arg;
+    struct recorder_partition **link = &recorder->partitions;
+    while (*link) {
+        struct recorder_partition *partition = *link;
+        if (partition->handle) {
+            link = &partition->next;
+            continue;
+        }
+        *link = partition->next;
+        recorder_partition_unref(partition);
+    }
+}
+
+void recorder_restart(struct recorder_partition *partition, const char *why)
+{
+    struct recorder *recorder = partition->recorder;
+    if (!partition->handle)
+        return;
+    if (why)
+        log_write(recorder->log, LOG_WARN, "recorder", NULL,
+                  "%s/%d: %s; begins again from the view", partition->topic, partition->number,
+                  why);
+    partition->state = RECORDER_WAITING;
+    partition->life++;
+    partition->certifying = false;
+    drop_entries(partition);
+    kafka_partition_pause(partition->handle);
+    loop_defer(recorder->loop, &recorder->locate);
+}
+
+void recorder_restart_all(struct recorder *recorder)
+{
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next)
+        recorder_restart(p, NULL);
+}
+
+/* --- locating: where the log ends, where the view is --- */
+
+struct located {
+    struct recorder_partition *partition; /* referenced */
+    unsigned life;
+};
+struct locating {
+    struct recorder *recorder;
+    size_t count;
+    struct located *items;
+    struct kafka_range *ranges;
+};
+
+static void locating_free(struct locating *locating)
+{
+    for (size_t i = 0; i < locating->count; i++)
+        recorder_partition_unref(locating->items[i].partition);
+    free(locating->items);
+    free(locating->ranges);
+    free(locating);
+}
+
+static bool is_current(const struct located *item)
+{
+    return item->partition->handle && item->life == item->partition->life;
+}
+
+/* Nothing could be learned: the look, once a second, tries again. */
+static void locate_failed(struct locating *locating)
+{
+    for (size_t i = 0; i < locating->count; i++) {
+        if (is_current(&locating->items[i]))
+            locating->items[i].partition->state = RECORDER_WAITING;
+    }
+    locating_free(locating);
+}
+
+/* Begins at the view's applied offset. False when the view does not fit the log at all. */
+static bool begin_at(struct recorder_partition *partition, const struct kafka_range *range,
+                     struct span applied, struct span certified)
+{
+    struct recorder *recorder = partition->recorder;
+    snprintf(partition->expected, sizeof partition->expected, "%.*s", SPAN_ARG(applied));
+    snprintf(partition->certified, sizeof partition->certified, "%.*s", SPAN_ARG(certified));
+    int64_t offset = applied.size ? strtoll(partition->expected, NULL, 10) : range->start;
+    if (offset > range->end)
+        return false;
+    if (offset < range->start) {
+        metric_add(recorder->lost, range->start - offset);
+        log_write(recorder->log, LOG_ERROR, "recorder", NULL,
+                  "%s/%d: the log begins at %" PRId64 ", the view had applied up to %" PRId64
+                  ": what lies between was deleted before it was folded",
+                  partition->topic, partition->number, range->start, offset);
+        offset = range->start;
+    }
+    partition->applied = offset;
+    partition->log_end = range->end;
+    struct err err;
+    if (kafka_partition_seek(partition->handle, offset, &err)) {
+        partition->state = RECORDER_WAITING;
+        return true;
+    }
+    partition->state = RECORDER_FOLDING;
+    kafka_partition_resume(partition->handle);
+    if (strcmp(partition->certified, redis_run_id(recorder->redis)) != 0)
+        metric_add(recorder->refolds, 1);
+    log_write(recorder->log, LOG_INFO, "recorder", NULL,
+              "%s/%d folds from %" PRId64 " (log end %" PRId64 ")", partition->topic,
+              partition->number, offset, range->end);
+    recorder_advance(partition);
+    return true;
+}
+
+static void on_view(void *arg, enum err_code code, const struct redis_reply *reply)
+{
+    struct locating *locating = arg;
+    struct recorder *recorder = locating->recorder;
+    recorder->locating = false;
+    if (code || redis_reply_count(reply) != 1 + 2 * locating->count) {
+        locate_failed(locating);
+        return;
+    }
+    struct span identity = redis_reply_text(redis_reply_at(reply, 0));
+    const char *clear = NULL;
+    if (!span_is(identity, view_identity_text(recorder->identity)))
+        clear = identity.size ? "it belongs to another cluster or generation" : "it is empty";
+    for (size_t i = 0; i < locating->count && !clear; i++) {
+        if (!is_current(&locating->items[i]))
+            continue;
+        if (!begin_at(locating->items[i].partition, &locating->ranges[i],
+                      redis_reply_text(redis_reply_at(reply, 1 + 2 * i)),
+                      redis_reply_text(redis_reply_at(reply, 2 + 2 * i))))
+            clear = "it is ahead of the log";
+    }
+    if (clear) {
+        locate_failed(locating);
+        recorder_clear(recorder, clear);
+        return;
+    }
+    locating_free(locating);
+    recorder_look(recorder);
+}
+
+static void on_ranges(void *arg, enum err_code code)
+{
+    struct locating *locating = arg;
+    struct recorder *recorder = locating->recorder;
+    if (code || !redis_ready(recorder->redis)) {
+        recorder->locating = false;
+        locate_failed(locating);
+        return;
+    }
+    size_t argc = 3 + 2 * locating->count;
+    struct span *argv = mem_zalloc(argc, sizeof *argv);
+    struct buf *fields = mem_zalloc(2 * locating->count, sizeof *fields);
+    argv[0] = span_of("HMGET");
+    argv[1] = span_of(recorder->hash_key);
+    argv[2] = span_of(VIEW_IDENTITY_FIELD);
+    for (size_t i = 0; i < locating->count; i++) {
+        const struct recorder_partition *partition = locating->items[i].partition;
+        fields[2 * i].max = fields[2 * i + 1].max = FIELD_BYTES_MAX;
+        view_applied_field(&fields[2 * i], partition->topic, partition->number);
+        view_certified_field(&fields[2 * i + 1], partition->topic, partition->number);
+        argv[3 + 2 * i] = buf_span(&fields[2 * i]);
+        argv[4 + 2 * i] = buf_span(&fields[2 * i + 1]);
+    }
+    redis_command(recorder->redis, on_view, locating, argc, argv);
+    for (size_t i = 0; i < 2 * locating->count; i++)
+        buf_free(&fields[i]);
+    free(fields);
+    free(argv);
+}
+
+void recorder_locate(void *arg)
+{
+    struct recorder *recorder = arg;
+    if (recorder->locating || recorder->clearing || recorder->draining ||
+        !redis_ready(recorder->redis) || !view_identity_text(recorder->identity)[0])
+        return;
+    size_t count = 0;
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next)
+        count += p->handle && p->state == RECORDER_WAITING && !p->busy;
+    if (count == 0)
+        return;
+    struct locating *locating = MEM_NEW(*locating);
+    locating->recorder = recorder;
+    locating->items = mem_zalloc(count, sizeof *locating->items);
+    locating->ranges = mem_zalloc(count, sizeof *locating->ranges);
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next) {
+        if (!p->handle || p->state != RECORDER_WAITING || p->busy)
+            continue;
+        p->state = RECORDER_LOCATING;
+        p->references++;
+        balance(p);
+        locating->items[locating->count] = (struct located){ .partition = p, .life = p->life };
+        locating->ranges[locating->count++] =
+            (struct kafka_range){ .topic = p->topic, .partition = p->number };
+    }
+    recorder->locating = true;
+    kafka_ranges(recorder->admin, recorder->loop, locating->ranges, locating->count,
+                 LOCATE_TIMEOUT_MS, on_ranges, locating);
+}
+
+/* --- going on --- */
+
+void recorder_advance(struct recorder_partition *partition)
+{
+    balance(partition);
+    if (partition->state == RECORDER_FOLDING && partition->applied >= partition->log_end)
+        recorder_certify(partition);
+    recorder_pump(partition);
+}

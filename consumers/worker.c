@@ -1,0 +1,407 @@
+/* Wiring of the worker: its clients, its types, start and end. See worker_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/worker_internal.h"
+#include "infra/clock.h"
+#include "schemas/digest.h"
+#include "schemas/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define TICK_MS              500
+#define WARM_DEADLINE_MS     60000
+#define CLOSE_DEADLINE_MS    3000
+#define REDIS_PENDING_MAX    100000
+#define FETCH_BYTES_MAX      (16 * 1024 * 1024)
+#define HTTP_SHARDS          8
+#define HTTP_CONNECTIONS_MAX 1024
+
+/* --- queues and topics --- */
+
+static bool serves(const struct config *config, const char *queue)
+{
+    const struct config_strings *queues = &config->worker.queues;
+    for (size_t i = 0; i < queues->count; i++) {
+        if (strcmp(queues->items[i], queue) == 0)
+            return true;
+    }
+    return queues->count == 0;
+}
+
+static void open_queues(struct worker *worker)
+{
+    const struct config *config = worker->config;
+    worker->queues = mem_zalloc(config->queue_count, sizeof *worker->queues);
+    for (size_t i = 0; i < config->queue_count; i++) {
+        if (serves(config, config->queues[i].name))
+            worker->queues[worker->queue_count++] =
+                (struct worker_queue){ .worker = worker, .name = config->queues[i].name };
+    }
+}
+
+static char *topic_of(const struct worker *worker, enum topic_kind kind, const char *suffix)
+{
+    struct buf name = BUF_INIT(TOPIC_NAME_MAX);
+    topic_name(&name, worker->config->namespace_, kind, suffix);
+    return buf_take(&name);
+}
+
+/* --- callbacks of the clients --- */
+
+static void on_redis(void *arg, bool ready)
+{
+    struct worker *worker = arg;
+    service_condition_set(worker->redis_ready, ready, redis_last_error(worker->redis));
+    log_write(worker->log, ready ? LOG_INFO : LOG_WARN, "worker", NULL, "redis %s",
+              ready ? "connected" : redis_last_error(worker->redis));
+    if (ready)
+        dispatch_soon(worker);
+}
+
+static void on_warm(void *arg, enum err_code code, const char *text)
+{
+    struct worker *worker = arg;
+    if (code)
+        log_write(worker->log, LOG_WARN, "worker", NULL, "topics not known yet: %s", text);
+    worker->warm = code == ERR_OK;
+}
+
+static void on_committed(void *arg, const char *topic, int32_t partition, int64_t offset,
+                         enum err_code code, const char *text)
+{
+    struct worker_queue *queue = arg;
+    if (code == ERR_OK)
+        return;
+    log_write(queue->worker->log, LOG_WARN, "worker", NULL, "commit of %s/%d at %lld: %s", topic,
+              partition, (long long)offset, text);
+    for (struct worker_partition *p = queue->partitions; p; p = p->next) {
+        if (p->number == partition && strcmp(p->topic, topic) == 0 && p->committed == offset)
+            p->committed = -1; /* the next one says it again */
+    }
+}
+
+static void on_commit_timer(void *arg)
+{
+    struct worker *worker = arg;
+    worker->commit_due = false;
+    partition_commit_all(worker);
+}
+
+static void on_tick(void *arg)
+{
+    struct worker *worker = arg;
+    worker->ticked_at_ms = clock_monotonic_ms();
+    bool joined = true;
+    for (size_t i = 0; i < worker->queue_count; i++)
+        joined = joined && worker->queues[i].consumer &&
+                 kafka_consumer_joined(worker->queues[i].consumer);
+    service_condition_set(worker->kafka_ready, joined && worker->warm,
+                          joined ? "topics are not known yet" : "has not joined its group yet");
+    for (size_t i = 0; i < worker->type_count; i++) {
+        if (worker->types[i].ready.first) {
+            dispatch_soon(worker);
+            break;
+        }
+    }
+}
+
+/* --- types --- */
+
+static struct worker_target *find_target(struct worker *worker, const char *name)
+{
+    for (size_t i = 0; i < worker->config->target_count; i++) {
+        if (strcmp(worker->targets[i].config->name, name) == 0)
+            return &worker->targets[i];
+    }
+    return NULL;
+}
+
+static struct metric *job_counter(struct worker *worker, const char *type, const char *outcome)
+{
+    struct buf labels = BUF_INIT(512);
+    metrics_label(&labels, "type", span_of(type));
+    metrics_label(&labels, "outcome", span_of(outcome));
+    struct metric *metric =
+        metrics_counter(service_metrics(worker->service), "errand_attempts_total",
+                        "Attempts by what became of them.", labels.data);
+    buf_free(&labels);
+    return metric;
+}
+
+static void open_type_metrics(struct worker *worker, struct worker_type *type)
+{
+    const char *name = type->config->name;
+    type->succeeded = job_counter(worker, name, "succeeded");
+    type->failed = job_counter(worker, name, "failed");
+    type->retried = job_counter(worker, name, "retried");
+    type->expired = job_counter(worker, name, "expired");
+    struct buf labels = BUF_INIT(512);
+    metrics_label(&labels, "type", span_of(name));
+    type->attempt_seconds = metrics_histogram(
+        service_metrics(worker->service), "errand_attempt_seconds", "Time an attempt ran.",
+        labels.data, metrics_latency_bounds, metrics_latency_bound_count);
+    buf_free(&labels);
+}
+
+static enum err_code open_types(struct worker *worker, struct err *err)
+{
+    const struct config *config = worker->config;
+    worker->targets = mem_zalloc(config->target_count, sizeof *worker->targets);
+    for (size_t i = 0; i < config->target_count; i++)
+        worker->targets[i].config = &config->targets[i];
+    worker->types = mem_zalloc(config->type_count, sizeof *worker->types);
+    for (size_t i = 0; i < config->type_count; i++) {
+        const struct config_type *type = &config->types[i];
+        if (!serves(config, type->queue))
+            continue;
+        struct worker_type *mine = &worker->types[worker->type_count];
+        mine->config = type;
+        bool call = type->handler == CONFIG_HANDLER_CALL;
+        enum err_code code = call ? call_new(&worker->tools, type, &mine->handler, err)
+                                  : rules_handler_new(&worker->tools, type, &mine->handler, err);
+        if (code)
+            return code;
+        worker->type_count++;
+        if (call)
+            mine->target = find_target(worker, type->call.target);
+        open_type_metrics(worker, mine);
+    }
+    return ERR_OK;
+}
+
+static void open_metrics(struct worker *worker)
+{
+    struct metrics *metrics = service_metrics(worker->service);
+    for (int verdict = 0; verdict < GATE_VERDICT_COUNT; verdict++) {
+        struct buf labels = BUF_INIT(128);
+        metrics_label(&labels, "verdict", span_of(gate_verdict_text((enum gate_verdict)verdict)));
+        worker->gate_verdicts[verdict] = metrics_counter(metrics, "errand_gate_verdicts_total",
+                                                         "Answers of the gate.", labels.data);
+        buf_free(&labels);
+    }
+    worker->in_flight_gauge =
+        metrics_gauge(metrics, "errand_attempts_in_flight", "Attempts that run now.", NULL);
+    worker->held_gauge = metrics_gauge(metrics, "errand_worker_held_bytes",
+                                       "Bytes of commands delivered and not done.", NULL);
+    worker->window_gauge = metrics_gauge(metrics, "errand_worker_window_span",
+                                         "Widest window of a partition, in offsets.", NULL);
+    worker->poison = metrics_counter(metrics, "errand_poison_records_total",
+                                     "Records on command topics that are no commands.", NULL);
+    worker->forgotten =
+        metrics_counter(metrics, "errand_forgotten_commands_total",
+                        "Commands dropped because their job's record may be gone.", NULL);
+}
+
+/* --- clients --- */
+
+static enum err_code open_producer(struct worker *worker, struct err *err)
+{
+    const struct config *config = worker->config;
+    struct kafka_producer_options options = {
+        .config = &config->kafka,
+        .client_id = service_name(worker->service),
+        .timeout_ms = 0,
+        .queue_bytes_max = (size_t)config->kafka.send_queue_bytes,
+        .metrics = service_metrics(worker->service),
+        .log = worker->log,
+    };
+    enum err_code code = kafka_producer_open(worker->loop, &options, &worker->producer, err);
+    if (code)
+        return code;
+    struct buf source = BUF_INIT(256);
+    buf_printf(&source, "/errand/%s", service_name(worker->service));
+    worker->source = buf_take(&source);
+    worker->publish = (struct publish){
+        .producer = worker->producer,
+        .namespace_ = config->namespace_,
+        .source = worker->source,
+    };
+    static const enum topic_kind kinds[] = { TOPIC_COMMANDS, TOPIC_REPLIES, TOPIC_DEAD };
+    size_t count = 0;
+    char **names = mem_zalloc(3 * worker->queue_count, sizeof *names);
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        for (size_t kind = 0; kind < 3; kind++)
+            names[count++] = topic_of(worker, kinds[kind], worker->queues[i].name);
+    }
+    kafka_producer_warm(worker->producer, (const char *const *)names, count, WARM_DEADLINE_MS,
+                        on_warm, worker);
+    for (size_t i = 0; i < count; i++)
+        free(names[i]);
+    free(names);
+    return ERR_OK;
+}
+
+static enum err_code open_consumer(struct worker *worker, struct worker_queue *queue,
+                                   struct err *err)
+{
+    char *topic = topic_of(worker, TOPIC_COMMANDS, queue->name);
+    struct buf group = BUF_INIT(TOPIC_NAME_MAX);
+    topic_group_worker(&group, worker->config->namespace_, queue->name);
+    struct kafka_consumer_options options = {
+        .config = &worker->config->kafka,
+        .client_id = service_name(worker->service),
+        .group = group.data,
+        .topics = (const char *const *)&topic,
+        .topic_count = 1,
+        .fetch_bytes_max = FETCH_BYTES_MAX,
+        .metrics = service_metrics(worker->service),
+        .log = worker->log,
+        .arg = queue,
+        .on_assign = partition_assign,
+        .on_revoke = partition_revoke,
+        .on_revoked = partition_revoked,
+        .on_record = partition_record,
+        .on_committed = on_committed,
+    };
+    enum err_code code = kafka_consumer_open(worker->loop, &options, &queue->consumer, err);
+    buf_free(&group);
+    free(topic);
+    return code;
+}
+
+static enum err_code open_clients(struct worker *worker, struct err *err)
+{
+    struct redis_options redis = {
+        .config = &worker->config->redis,
+        .timeout_ms = worker->config->redis.gate_timeout_ms,
+        .pending_max = REDIS_PENDING_MAX,
+        .on_state = on_redis,
+        .arg = worker,
+    };
+    worker->redis = redis_open(worker->loop, &redis);
+    worker->gate =
+        gate_new(worker->redis, worker->config->namespace_, service_incarnation(worker->service));
+    struct http_client_options http = { .shards = HTTP_SHARDS,
+                                        .connections_max = HTTP_CONNECTIONS_MAX };
+    enum err_code code = http_client_open(worker->loop, &http, &worker->http, err);
+    if (code == ERR_OK) {
+        worker->tools = (struct handler_tools){
+            .loop = worker->loop,
+            .http = worker->http,
+            .config = worker->config,
+            .rule_threads_max = (size_t)worker->config->worker.rule_threads_max,
+        };
+        code = open_types(worker, err);
+    }
+    if (code == ERR_OK)
+        code = open_producer(worker, err);
+    for (size_t i = 0; code == ERR_OK && i < worker->queue_count; i++)
+        code = open_consumer(worker, &worker->queues[i], err);
+    return code;
+}
+
+enum err_code worker_open(struct service *service, struct worker **ret_worker, struct err *err)
+{
+    struct worker *worker = MEM_NEW(*worker);
+    worker->service = service;
+    worker->config = service_config(service);
+    worker->loop = service_loop(service);
+    worker->log = service_log(service);
+    worker->kafka_ready = service_condition_new(service, "kafka");
+    worker->redis_ready = service_condition_new(service, "redis");
+    worker->dispatch = (struct loop_task){ .fn = dispatch_run, .arg = worker };
+    worker->started_timer = loop_timer_new(worker->loop, dispatch_tell_started, worker);
+    worker->commit_timer = loop_timer_new(worker->loop, on_commit_timer, worker);
+    worker->stuck_timer = loop_timer_new(worker->loop, outcome_retry_stuck, worker);
+    worker->tick_timer = loop_timer_new(worker->loop, on_tick, worker);
+    worker->ticked_at_ms = clock_monotonic_ms();
+    if (!digest_random(&worker->random, sizeof worker->random) || worker->random == 0)
+        worker->random = 1;
+    open_queues(worker);
+    open_metrics(worker);
+    enum err_code code = open_clients(worker, err);
+    if (code) {
+        worker_close(worker);
+        return code;
+    }
+    loop_timer_start(worker->tick_timer, 0, TICK_MS);
+    *ret_worker = worker;
+    return ERR_OK;
+}
+
+/* --- the end --- */
+
+static bool is_idle(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        for (const struct worker_partition *p = worker->queues[i].partitions; p; p = p->next) {
+            if (p->under_way)
+                return false;
+        }
+    }
+    return true;
+}
+
+/* Leaves the groups; what was assigned is revoked without waiting. */
+static void leave(struct worker *worker)
+{
+    worker->closed = true;
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        kafka_consumer_close(worker->queues[i].consumer, CLOSE_DEADLINE_MS);
+        worker->queues[i].consumer = NULL;
+        partition_revoked(&worker->queues[i]);
+    }
+}
+
+static void on_drain(void *arg)
+{
+    struct worker *worker = arg;
+    if (!is_idle(worker) && loop_now_ms(worker->loop) < worker->drain_until_ms)
+        return;
+    loop_timer_stop(worker->drain_timer);
+    partition_commit_all(worker);
+    leave(worker);
+    service_drained(worker->service);
+}
+
+void worker_drain(struct worker *worker)
+{
+    if (worker->draining)
+        return;
+    worker->draining = true;
+    worker->drain_until_ms = loop_now_ms(worker->loop) + worker->config->worker.drain_ms;
+    worker->drain_timer = loop_timer_new(worker->loop, on_drain, worker);
+    loop_timer_start(worker->drain_timer, 0, 10);
+}
+
+static void drop_stuck(struct worker *worker)
+{
+    while (worker->stuck.first) {
+        struct attempt *attempt = worker->stuck.first;
+        attempt_list_remove(&worker->stuck, attempt);
+        partition_attempt_drop(attempt);
+    }
+}
+
+static void close_clients(struct worker *worker)
+{
+    worker->draining = true;
+    for (struct attempt *attempt = worker->running.first; attempt; attempt = attempt->next)
+        attempt->cancelled = true;
+    leave(worker);
+    http_client_close(worker->http);
+    redis_close(worker->redis);
+    drop_stuck(worker);
+    kafka_producer_close(worker->producer);
+}
+
+void worker_close(struct worker *worker)
+{
+    if (!worker)
+        return;
+    close_clients(worker);
+    gate_free(worker->gate);
+    loop_undefer(worker->loop, &worker->dispatch);
+    loop_timer_free(worker->started_timer);
+    loop_timer_free(worker->commit_timer);
+    loop_timer_free(worker->stuck_timer);
+    loop_timer_free(worker->tick_timer);
+    loop_timer_free(worker->drain_timer);
+    for (size_t i = 0; i < worker->type_count; i++)
+        worker->types[i].handler->free(worker->types[i].handler);
+    free(worker->types);
+    free(worker->targets);
+    free(worker->queues);
+    free(worker->source);
+    free(worker);
+}

@@ -1,0 +1,262 @@
+/* What runs when: lanes by job type, limits by worker, target and type, the gate in batches. See
+ * worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/worker_internal.h"
+#include "infra/clock.h"
+#include "schemas/mem.h"
+
+#include <stdlib.h>
+
+/* Attempts asked for in one Lua call. */
+struct batch {
+    struct worker *worker;
+    size_t count;
+    struct attempt *attempts[GATE_QUESTIONS_MAX];
+};
+
+void dispatch_soon(struct worker *worker)
+{
+    loop_defer(worker->loop, &worker->dispatch);
+}
+
+void dispatch_ready(struct attempt *attempt)
+{
+    attempt->state = ATTEMPT_READY;
+    attempt_list_append(&attempt->type->ready, attempt);
+    dispatch_soon(attempt->partition->worker);
+}
+
+/* --- limits --- */
+
+static bool has_room(const struct worker *worker, const struct worker_type *type)
+{
+    return worker->in_flight < (size_t)worker->config->worker.in_flight_max &&
+           type->in_flight < (size_t)type->config->in_flight_max &&
+           (!type->target || type->target->in_flight < (size_t)type->target->config->in_flight_max);
+}
+
+static void take_room(struct worker *worker, struct worker_type *type, int by)
+{
+    worker->in_flight += (size_t)by;
+    type->in_flight += (size_t)by;
+    if (type->target)
+        type->target->in_flight += (size_t)by;
+    metric_set(worker->in_flight_gauge, (double)worker->in_flight);
+}
+
+/* --- running --- */
+
+static void give_room(struct attempt *attempt)
+{
+    take_room(attempt->partition->worker, attempt->type, -1);
+    dispatch_soon(attempt->partition->worker);
+}
+
+static void arm_started(struct worker *worker)
+{
+    const struct attempt *oldest = worker->untold;
+    if (!oldest)
+        return;
+    int64_t waited_ms = (clock_monotonic_us() - oldest->started_monotonic_us) / 1000;
+    int64_t left_ms = worker->config->worker.started_after_ms - waited_ms;
+    loop_timer_start(worker->started_timer, left_ms > 1 ? left_ms : 1, 0);
+    worker->started_armed = true;
+}
+
+void dispatch_tell_started(void *arg)
+{
+    struct worker *worker = arg;
+    worker->started_armed = false;
+    int64_t now_us = clock_monotonic_us();
+    struct attempt *attempt = worker->untold;
+    for (; attempt; attempt = attempt->next) {
+        if (now_us - attempt->started_monotonic_us < worker->config->worker.started_after_ms * 1000)
+            break;
+        attempt->started_told = true;
+        outcome_started(attempt);
+    }
+    worker->untold = attempt;
+    arm_started(worker);
+}
+
+static void on_handler(void *arg, const struct outcome *outcome)
+{
+    struct attempt *attempt = arg;
+    struct worker *worker = attempt->partition->worker;
+    attempt->run = NULL;
+    if (worker->untold == attempt)
+        worker->untold = attempt->next;
+    attempt_list_remove(&worker->running, attempt);
+    metric_observe(attempt->type->attempt_seconds,
+                   (double)(clock_monotonic_us() - attempt->started_monotonic_us) / 1e6);
+    give_room(attempt);
+    if (attempt->cancelled) { /* given up by a shutdown: it will be delivered again */
+        partition_attempt_drop(attempt);
+        return;
+    }
+    outcome_of_handler(attempt, outcome);
+}
+
+static void run(struct attempt *attempt)
+{
+    struct worker *worker = attempt->partition->worker;
+    attempt->state = ATTEMPT_RUNNING;
+    attempt->started_at_ms = clock_wall_ms();
+    attempt->started_monotonic_us = clock_monotonic_us();
+    attempt_list_append(&worker->running, attempt);
+    if (!worker->untold)
+        worker->untold = attempt;
+    if (!worker->started_armed)
+        arm_started(worker);
+    struct handler *handler = attempt->type->handler;
+    attempt->run = handler->start(handler, attempt->command, on_handler, attempt);
+}
+
+/* --- the gate --- */
+
+static void back_to_lane(struct attempt *attempt)
+{
+    attempt->partition->under_way--;
+    attempt->state = ATTEMPT_READY;
+    attempt_list_prepend(&attempt->type->ready, attempt);
+}
+
+static bool may_begin(const struct attempt *attempt)
+{
+    return !attempt->partition->revoking && !attempt->partition->worker->draining;
+}
+
+static void apply(struct attempt *attempt, enum gate_verdict verdict)
+{
+    struct worker *worker = attempt->partition->worker;
+    metric_add(worker->gate_verdicts[verdict], 1);
+    if (!may_begin(attempt)) {
+        give_room(attempt);
+        partition_attempt_drop(attempt);
+        return;
+    }
+    switch (verdict) {
+    case GATE_GO:
+    case GATE_AGAIN:
+    case GATE_AGAIN_OTHER:
+    case GATE_UNKNOWN:
+        run(attempt);
+        return;
+    case GATE_STALE: /* we still have the partition, so ours is the newest assignment: say so, then
+                        ask again */
+        give_room(attempt);
+        back_to_lane(attempt);
+        partition_ask_epoch(attempt->partition);
+        return;
+    case GATE_OUTCOME:
+        give_room(attempt);
+        outcome_repair(attempt);
+        return;
+    case GATE_DUPLICATE:
+    case GATE_SUPERSEDED:
+    case GATE_TERMINAL:
+    case GATE_VERDICT_COUNT:
+        break;
+    }
+    give_room(attempt);
+    partition_attempt_done(attempt);
+}
+
+static void on_verdicts(void *arg, const enum gate_verdict *verdicts, size_t count)
+{
+    struct batch *batch = arg;
+    for (size_t i = 0; i < count; i++)
+        apply(batch->attempts[i], verdicts[i]);
+    free(batch);
+}
+
+static void ask(struct batch *batch)
+{
+    struct worker *worker = batch->worker;
+    if (!redis_ready(worker->redis)) { /* go on without the gate */
+        enum gate_verdict verdicts[GATE_QUESTIONS_MAX];
+        for (size_t i = 0; i < batch->count; i++)
+            verdicts[i] = GATE_UNKNOWN;
+        on_verdicts(batch, verdicts, batch->count);
+        return;
+    }
+    struct gate_question questions[GATE_QUESTIONS_MAX];
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct attempt *attempt = batch->attempts[i];
+        questions[i] = (struct gate_question){
+            .id = &attempt->command->facts.id,
+            .topic = attempt->partition->topic,
+            .partition = attempt->partition->number,
+            .offset = attempt->offset,
+            .turn = attempt->command->turn,
+            .epoch = attempt->partition->epoch,
+            .forget_at_ms = attempt->command->facts.forget_at_ms,
+        };
+    }
+    gate_ask(worker->gate, questions, batch->count, on_verdicts, batch);
+}
+
+/* Expired ones end here; the others take room and join the batch. */
+static void pick(struct worker *worker, struct worker_type *type, struct batch *batch)
+{
+    struct attempt *attempt = type->ready.first;
+    attempt_list_remove(&type->ready, attempt);
+    int64_t not_after_ms = attempt->command->facts.not_after_ms;
+    if (not_after_ms && clock_wall_ms() > not_after_ms) {
+        outcome_expired(attempt);
+        return;
+    }
+    take_room(worker, type, 1);
+    attempt->state = ATTEMPT_ASKED;
+    attempt->partition->under_way++;
+    batch->attempts[batch->count++] = attempt;
+}
+
+/* An epoch that is being asked for is waited for; one that could not be had is asked for again. */
+static bool lane_waits(const struct worker *worker, const struct worker_type *type)
+{
+    struct worker_partition *partition = type->ready.first->partition;
+    if (partition->epoch == EPOCH_UNKNOWN && redis_ready(worker->redis))
+        partition_ask_epoch(partition);
+    return partition->epoch_asked;
+}
+
+/* A process that was stopped (SIGSTOP, a swapped-out machine) may have lost its partitions: it
+ * starts nothing until its clock has ticked again, by when Kafka has been polled. */
+static bool was_away(const struct worker *worker)
+{
+    return clock_monotonic_ms() - worker->ticked_at_ms >
+           worker->config->kafka.session_timeout_ms / 3;
+}
+
+static bool take_from_lanes(struct worker *worker, struct batch *batch)
+{
+    size_t idle = 0;
+    while (batch->count < GATE_QUESTIONS_MAX && idle < worker->type_count) {
+        struct worker_type *type = &worker->types[worker->next_lane];
+        worker->next_lane = (worker->next_lane + 1) % worker->type_count;
+        if (!type->ready.first || !has_room(worker, type) || lane_waits(worker, type)) {
+            idle++;
+            continue;
+        }
+        idle = 0;
+        pick(worker, type, batch);
+    }
+    return batch->count > 0;
+}
+
+void dispatch_run(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->draining || was_away(worker))
+        return; /* the tick looks again */
+    bool more = true;
+    while (more) {
+        struct batch *batch = MEM_NEW(*batch);
+        batch->worker = worker;
+        more = take_from_lanes(worker, batch);
+        if (more)
+            ask(batch);
+        else
+            free(batch);
+    }
+}

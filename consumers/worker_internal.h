@@ -1,0 +1,201 @@
+/* What the worker's files share. worker.c wires clients and service; worker_partition.c turns
+ * deliveries into attempts and keeps windows; worker_dispatch.c decides what runs when;
+ * worker_outcome.c publishes what became of an attempt.
+ *
+ * The life of an attempt (struct attempt), each state with the place it is kept:
+ *
+ *   delivered -> EARLY (partition's list, until the partition's epoch is known)
+ *             -> WAITING (a timer, until due) -> READY (its type's lane)
+ *             -> ASKED (a batch at the gate)  -> RUNNING (its handler; worker's list for `started`)
+ *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window, then
+ * freed
+ *
+ * A partition that is revoked drops what has not begun; what runs goes on and is published: the
+ * gate and the fold make that harmless. SPDX-License-Identifier: Apache-2.0 */
+#ifndef CONSUMERS_WORKER_INTERNAL_H
+#define CONSUMERS_WORKER_INTERNAL_H
+
+#include "consumers/gate.h"
+#include "consumers/handler.h"
+#include "consumers/window.h"
+#include "consumers/worker.h"
+#include "infra/kafka_consumer.h"
+#include "infra/redis.h"
+#include "producers/publish.h"
+#include "schemas/envelope.h"
+#include "schemas/topic.h"
+
+enum attempt_state {
+    ATTEMPT_EARLY,
+    ATTEMPT_WAITING,
+    ATTEMPT_READY,
+    ATTEMPT_ASKED,
+    ATTEMPT_RUNNING,
+    ATTEMPT_PUBLISHING
+};
+
+/* The records that an outcome consists of, in the order in which each waits for the one before. */
+enum publication { PUBLISH_NOTHING, PUBLISH_EVENT, PUBLISH_NEXT, PUBLISH_DEAD };
+
+struct attempt {
+    struct attempt *next, *previous;            /* in the list of its state */
+    struct attempt *sibling, *sibling_previous; /* all attempts of the partition */
+    enum attempt_state state;
+    struct worker_partition *partition;
+    struct worker_type *type; /* NULL when the type is unknown or the record unreadable */
+    uint64_t ticket;
+    int64_t offset;
+    size_t bytes;                      /* counted in worker->held_bytes */
+    struct envelope *envelope;         /* NULL for a record that could not be read */
+    const struct job_command *command; /* in the envelope */
+    struct span key, value; /* the record as it was, owned; only for one that could not be read */
+    struct loop_timer *due;
+    struct handler_run *run;
+    int64_t started_at_ms, started_monotonic_us;
+    bool started_told;
+    bool cancelled; /* by revoke or shutdown */
+    enum publication plan[2];
+    size_t step;
+    /* what is to be published */
+    enum job_event_kind event;
+    struct err failure;
+    enum err_class failure_class;
+    uint32_t failure_status;
+    int64_t at_ms, next_at_ms;
+    char *result; /* owned, NULL none */
+    size_t result_size;
+    enum job_result_kind result_kind;
+};
+
+struct attempt_list {
+    struct attempt *first, *last;
+    size_t count;
+};
+void attempt_list_append(struct attempt_list *list, struct attempt *attempt);
+void attempt_list_prepend(struct attempt_list *list, struct attempt *attempt);
+void attempt_list_remove(struct attempt_list *list, struct attempt *attempt);
+
+struct worker_target {
+    const struct config_target *config;
+    size_t in_flight;
+};
+
+struct worker_type {
+    const struct config_type *config;
+    struct worker_target *target; /* NULL for rules */
+    struct handler *handler;
+    struct attempt_list ready; /* the lane */
+    size_t in_flight;
+    struct metric *succeeded, *failed, *retried, *expired;
+    struct metric *attempt_seconds;
+};
+
+/* A queue that is served: one consumer group each, so that queues are bulkheads and lag is told by
+ * queue. */
+struct worker_queue {
+    struct worker *worker;
+    const char *name;
+    struct kafka_consumer *consumer;
+    struct worker_partition *partitions;
+};
+
+enum { EPOCH_UNKNOWN = -1 };
+
+struct worker_partition {
+    struct worker_partition *next;
+    struct worker *worker;
+    struct worker_queue *queue;
+    struct kafka_partition *handle; /* NULL once revoked */
+    char *topic;
+    int32_t number;
+    struct window *window;
+    int64_t committed;
+    int64_t epoch;
+    bool epoch_asked;
+    bool answered; /* the first question for an epoch has been answered: EARLY attempts go on */
+    bool revoking, holding;
+    struct loop_timer *drain;
+    struct attempt *attempts; /* all, by sibling */
+    struct attempt_list early;
+    size_t under_way;  /* ASKED, RUNNING, PUBLISHING */
+    size_t references; /* attempts, open questions, and the assignment */
+};
+
+struct worker {
+    struct service *service;
+    const struct config *config;
+    struct loop *loop;
+    struct log *log;
+    struct kafka_producer *producer;
+    struct redis *redis;
+    struct gate *gate;
+    struct http_client *http;
+    struct handler_tools tools;
+    struct publish publish;
+    char *source;
+    struct worker_type *types;
+    size_t type_count;
+    struct worker_target *targets;
+    struct worker_queue *queues;
+    size_t queue_count;
+    size_t next_lane;
+    size_t in_flight;
+    size_t held_bytes;
+    bool all_paused;
+    bool draining, closed, warm;
+    int64_t drain_until_ms;
+    struct attempt_list running;
+    struct attempt *untold; /* the oldest running attempt that `started` has not been told of */
+    bool started_armed;
+    struct attempt_list
+        stuck; /* publications that the producer's limit refused; tried again by a timer */
+    struct loop_task dispatch;
+    struct loop_timer *started_timer, *commit_timer, *tick_timer, *stuck_timer, *drain_timer;
+    bool commit_due;
+    int64_t ticked_at_ms; /* monotonic; a long gap means that the process was stopped */
+    uint64_t random;
+    struct service_condition *kafka_ready, *redis_ready;
+    struct metric *gate_verdicts[GATE_VERDICT_COUNT];
+    struct metric *in_flight_gauge, *held_gauge, *poison, *forgotten, *window_gauge;
+};
+
+/* --- worker_partition.c; the first five are a consumer's callbacks, their arg the queue --- */
+void partition_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
+                      int64_t *ret_offset);
+void partition_revoke(void *arg, struct kafka_partition *handle, bool lost);
+void partition_revoked(void *arg);
+void partition_record(void *arg, const struct kafka_record *record);
+void partition_ask_epoch(struct worker_partition *partition);
+void partition_unref(struct worker_partition *partition);
+/* The attempt is over: its ticket is done, its memory goes. */
+void partition_attempt_done(struct attempt *attempt);
+/* The attempt is dropped without being done (it will be delivered again, to whoever has the
+ * partition). */
+void partition_attempt_drop(struct attempt *attempt);
+void partition_commit_all(struct worker *worker);
+/* Pauses or resumes by what is held. */
+void partition_balance(struct worker_partition *partition);
+
+/* --- worker_dispatch.c --- */
+/* Puts an attempt that may run into its lane and sees to it that the lanes are looked at. */
+void dispatch_ready(struct attempt *attempt);
+void dispatch_soon(struct worker *worker);
+/* Fills what room there is (the deferred task). */
+void dispatch_run(void *worker);
+/* Tells `started` for attempts that run for long; re-arms the timer. */
+void dispatch_tell_started(void *worker);
+
+/* --- worker_outcome.c --- */
+/* What a handler said. */
+void outcome_of_handler(void *attempt, const struct outcome *outcome);
+/* The attempt ends without having run. */
+void outcome_expired(struct attempt *attempt);
+void outcome_failed(struct attempt *attempt, const struct err *err);
+/* A record that is no command: to the dead letters, with its reason. */
+void outcome_poison(struct attempt *attempt, const struct err *err);
+/* The dead letter of an attempt whose `failed` or `expired` is known to the view. */
+void outcome_repair(struct attempt *attempt);
+void outcome_started(struct attempt *attempt);
+void outcome_retry_stuck(void *worker);
+
+#endif

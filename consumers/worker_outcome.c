@@ -1,0 +1,356 @@
+/* What became of an attempt, published. Order of hand-offs: the next command first, then
+ * `retrying`; `failed` first, then the dead letter. Each record waits for the acknowledgement of
+ * the one before; the attempt is done with the last one's. A crash in between leaves a half-done
+ * pair, which the redelivered command completes. See worker_internal.h. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "consumers/worker_internal.h"
+#include "infra/clock.h"
+#include "schemas/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define STUCK_RETRY_MS 100
+
+static void publish_step(struct attempt *attempt);
+
+static void on_acknowledged(void *arg, enum err_code code, int32_t partition, int64_t offset)
+{
+    (void)partition;
+    (void)offset;
+    struct attempt *attempt = arg;
+    if (code) { /* the producer tries for ever: only its end says so */
+        partition_attempt_drop(attempt);
+        return;
+    }
+    attempt->step++;
+    publish_step(attempt);
+}
+
+static struct job_event event_of(const struct attempt *attempt, enum job_event_kind kind)
+{
+    const struct worker_partition *partition = attempt->partition;
+    struct job_event event = {
+        .facts = attempt->command->facts,
+        .kind = kind,
+        .turn = attempt->command->turn,
+        .attempt = attempt->command->attempt,
+        .at_ms = attempt->at_ms,
+        .started_at_ms = attempt->started_at_ms,
+        .next_at_ms = attempt->next_at_ms,
+        .worker = span_of(service_name(partition->worker->service)),
+        .command_partition = partition->number,
+        .command_offset = attempt->offset,
+    };
+    if (event.facts.origin_offset < 0) {
+        event.facts.origin_partition = partition->number;
+        event.facts.origin_offset = attempt->offset;
+    }
+    return event;
+}
+
+static enum err_code publish_outcome(struct attempt *attempt, struct err *err)
+{
+    struct job_event event = event_of(attempt, attempt->event);
+    if (attempt->result) {
+        event.result = (struct span){ attempt->result, attempt->result_size };
+        event.result_kind = attempt->result_kind;
+    }
+    if (attempt->failure.code) {
+        event.failure = (struct job_failure){
+            .code = span_of(err_code_text(attempt->failure.code)),
+            .class_ = span_of(err_class_text(attempt->failure_class)),
+            .detail = span_of(attempt->failure.text),
+            .attempt = attempt->command->attempt,
+            .status = attempt->failure_status,
+        };
+    }
+    return publish_event(&attempt->partition->worker->publish, &event, on_acknowledged, attempt,
+                         err);
+}
+
+static enum err_code publish_next(struct attempt *attempt, struct err *err)
+{
+    struct job_command next = *attempt->command;
+    next.turn++;
+    next.attempt++;
+    next.due_at_ms = attempt->next_at_ms;
+    if (next.facts.origin_offset < 0) {
+        next.facts.origin_partition = attempt->partition->number;
+        next.facts.origin_offset = attempt->offset;
+    }
+    return publish_command(&attempt->partition->worker->publish, &next, on_acknowledged, attempt,
+                           err);
+}
+
+static enum err_code publish_dead_letter(struct attempt *attempt, struct err *err)
+{
+    struct worker_partition *partition = attempt->partition;
+    char id[ID_TEXT_SIZE] = "";
+    char identity[IDENTITY_TEXT_SIZE] = "";
+    struct publish_dead dead = {
+        .queue = span_of(partition->queue->name),
+        .key = attempt->key,
+        .value = attempt->value,
+        .topic = partition->topic,
+        .partition = partition->number,
+        .offset = attempt->offset,
+        .reason = span_of(err_code_text(attempt->failure.code)),
+        .detail = span_of(attempt->failure.text),
+    };
+    struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
+    enum err_code code = ERR_OK;
+    if (attempt->command) {
+        id_text(&attempt->command->facts.id, id);
+        id_identity_text(&attempt->command->facts.id, identity);
+        code = envelope_encode_command(attempt->command, &value, err);
+        dead.value = buf_span(&value);
+        dead.key = span_of(identity);
+        dead.job_id = span_of(id);
+        dead.turn = attempt->command->turn;
+        dead.traceparent = attempt->command->facts.traceparent;
+    }
+    if (code == ERR_OK)
+        code = publish_dead(&partition->worker->publish, &dead, on_acknowledged, attempt, err);
+    buf_free(&value);
+    return code;
+}
+
+static enum err_code publish_current(struct attempt *attempt, struct err *err)
+{
+    switch (attempt->plan[attempt->step]) {
+    case PUBLISH_EVENT:
+        return publish_outcome(attempt, err);
+    case PUBLISH_NEXT:
+        return publish_next(attempt, err);
+    case PUBLISH_DEAD:
+        return publish_dead_letter(attempt, err);
+    case PUBLISH_NOTHING:
+        break;
+    }
+    return ERR_OK;
+}
+
+/* A record that cannot be encoded (a result that just passed the envelope's limit) becomes a
+ * failure without it. */
+static void replace_unpublishable(struct attempt *attempt, const struct err *why)
+{
+    free(attempt->result);
+    attempt->result = NULL;
+    attempt->event = JOB_EVENT_FAILED;
+    err_set(&attempt->failure, ERR_RESULT_TOO_LARGE, "%s", why->text);
+    attempt->failure_class = ERR_CLASS_REJECT;
+    attempt->plan[0] = PUBLISH_EVENT;
+    attempt->plan[1] = PUBLISH_DEAD;
+    attempt->step = 0;
+}
+
+static void publish_step(struct attempt *attempt)
+{
+    struct worker *worker = attempt->partition->worker;
+    size_t steps = sizeof attempt->plan / sizeof *attempt->plan;
+    if (attempt->step == steps || attempt->plan[attempt->step] == PUBLISH_NOTHING) {
+        partition_attempt_done(attempt);
+        return;
+    }
+    struct err err;
+    enum err_code code = publish_current(attempt, &err);
+    if (code == ERR_LIMIT && attempt->result) {
+        replace_unpublishable(attempt, &err);
+        code = publish_current(attempt, &err);
+    }
+    if (code == ERR_OK)
+        return;
+    if (code != ERR_OVERLOADED)
+        log_write(worker->log, LOG_ERROR, "worker", &(struct log_about){ .err = &err },
+                  "cannot publish the outcome of %s/%d; trying again", attempt->partition->topic,
+                  attempt->partition->number);
+    attempt_list_append(&worker->stuck, attempt);
+    if (worker->stuck.count == 1)
+        loop_timer_start(worker->stuck_timer, STUCK_RETRY_MS, 0);
+}
+
+void outcome_retry_stuck(void *arg)
+{
+    struct worker *worker = arg;
+    struct attempt_list stuck = worker->stuck;
+    worker->stuck = (struct attempt_list){ 0 };
+    while (stuck.first) {
+        struct attempt *attempt = stuck.first;
+        attempt_list_remove(&stuck, attempt);
+        publish_step(attempt);
+    }
+}
+
+static void begin(struct attempt *attempt, enum publication first, enum publication second)
+{
+    if (attempt->state < ATTEMPT_ASKED)
+        attempt->partition->under_way++;
+    attempt->state = ATTEMPT_PUBLISHING;
+    attempt->at_ms = clock_wall_ms();
+    attempt->plan[0] = first;
+    attempt->plan[1] = second;
+    attempt->step = 0;
+    publish_step(attempt);
+}
+
+/* --- the verdicts --- */
+
+static void log_failure(const struct attempt *attempt, enum log_level level, const char *what)
+{
+    const struct job_facts *facts = &attempt->command->facts;
+    char id[ID_TEXT_SIZE];
+    id_text(&facts->id, id);
+    struct log_about about = {
+        .job_id = span_of(id),
+        .request_id = facts->request_id,
+        .err = &attempt->failure,
+    };
+    if (facts->traceparent.size >= 35) /* version-traceid-... */
+        about.trace_id = (struct span){ (const char *)facts->traceparent.data + 3, 32 };
+    log_write(attempt->partition->worker->log, level, "worker", &about, "%.*s attempt %u %s",
+              SPAN_ARG(facts->type), attempt->command->attempt, what);
+}
+
+static void give_up(struct attempt *attempt)
+{
+    attempt->event = JOB_EVENT_FAILED;
+    if (attempt->type)
+        metric_add(attempt->type->failed, 1);
+    log_failure(attempt, LOG_WARN, "failed; given up");
+    begin(attempt, PUBLISH_EVENT, PUBLISH_DEAD);
+}
+
+/* xorshift64*: jitter needs spread, not secrecy. */
+static uint64_t next_random(struct worker *worker)
+{
+    uint64_t x = worker->random;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    worker->random = x;
+    return x * 0x2545f4914f6cdd1dULL;
+}
+
+/* Exponential backoff with full jitter; the target's Retry-After is the least, clamped to the
+ * longest backoff. */
+static int64_t backoff_ms(struct attempt *attempt, int64_t retry_after_ms)
+{
+    const struct config_retry *retry = &attempt->type->config->retry;
+    int64_t most = retry->backoff_ms;
+    for (uint32_t i = 1; i < attempt->command->attempt && most < retry->backoff_ms_max; i++)
+        most *= 2;
+    if (most > retry->backoff_ms_max)
+        most = retry->backoff_ms_max;
+    int64_t wait = (int64_t)(next_random(attempt->partition->worker) % (uint64_t)(most + 1));
+    if (retry_after_ms > retry->backoff_ms_max)
+        retry_after_ms = retry->backoff_ms_max;
+    return wait > retry_after_ms ? wait : retry_after_ms;
+}
+
+static void fail_or_retry(struct attempt *attempt, const struct outcome *outcome)
+{
+    const struct job_command *command = attempt->command;
+    bool again = outcome->class_ == ERR_CLASS_RETRY || outcome->class_ == ERR_CLASS_HOLD;
+    bool spent = command->attempt >= (uint32_t)attempt->type->config->retry.attempts_max;
+    int64_t next_at_ms = clock_wall_ms() + backoff_ms(attempt, outcome->retry_after_ms);
+    if (!again || spent ||
+        (command->facts.not_after_ms && next_at_ms >= command->facts.not_after_ms)) {
+        give_up(attempt);
+        return;
+    }
+    attempt->event = JOB_EVENT_RETRYING;
+    attempt->next_at_ms = next_at_ms;
+    metric_add(attempt->type->retried, 1);
+    log_failure(attempt, LOG_INFO, "failed; to be tried again");
+    begin(attempt, PUBLISH_NEXT, PUBLISH_EVENT);
+}
+
+static bool result_fits(struct attempt *attempt, const struct outcome *outcome)
+{
+    size_t size_max = (size_t)attempt->type->config->result_bytes_max;
+    if (outcome->result.size <= size_max)
+        return true;
+    err_set(&attempt->failure, ERR_RESULT_TOO_LARGE,
+            "the result has %zu bytes; types.%s.result_max allows %zu", outcome->result.size,
+            attempt->type->config->name, size_max);
+    attempt->failure_class = ERR_CLASS_REJECT;
+    return false;
+}
+
+void outcome_of_handler(void *arg, const struct outcome *outcome)
+{
+    struct attempt *attempt = arg;
+    if (outcome->code == ERR_OK && !result_fits(attempt, outcome)) {
+        give_up(attempt);
+        return;
+    }
+    if (outcome->code == ERR_OK) {
+        attempt->event = JOB_EVENT_SUCCEEDED;
+        attempt->result = mem_dup(outcome->result);
+        attempt->result_size = outcome->result.size;
+        attempt->result_kind = outcome->result_kind;
+        metric_add(attempt->type->succeeded, 1);
+        begin(attempt, PUBLISH_EVENT, PUBLISH_NOTHING);
+        return;
+    }
+    err_set(&attempt->failure, outcome->code, "%s", outcome->detail);
+    attempt->failure_class = outcome->class_;
+    attempt->failure_status = outcome->status;
+    fail_or_retry(attempt, outcome);
+}
+
+void outcome_failed(struct attempt *attempt, const struct err *err)
+{
+    attempt->failure = *err;
+    attempt->failure_class = err_class_of(err->code);
+    give_up(attempt);
+}
+
+void outcome_expired(struct attempt *attempt)
+{
+    attempt->event = JOB_EVENT_EXPIRED;
+    err_set(&attempt->failure, ERR_EXPIRED, "not begun before its last moment");
+    attempt->failure_class = ERR_CLASS_REJECT;
+    metric_add(attempt->type->expired, 1);
+    begin(attempt, PUBLISH_EVENT, PUBLISH_DEAD);
+}
+
+void outcome_poison(struct attempt *attempt, const struct err *err)
+{
+    struct worker *worker = attempt->partition->worker;
+    attempt->failure = *err;
+    metric_add(worker->poison, 1);
+    log_write(worker->log, LOG_ERROR, "worker", &(struct log_about){ .err = err },
+              "%s/%d: the record at offset %lld is no command; to the dead letters",
+              attempt->partition->topic, attempt->partition->number, (long long)attempt->offset);
+    begin(attempt, PUBLISH_DEAD, PUBLISH_NOTHING);
+}
+
+void outcome_repair(struct attempt *attempt)
+{
+    err_set(&attempt->failure, ERR_INTERNAL,
+            "the job ended here; its dead letter is published again");
+    begin(attempt, PUBLISH_DEAD, PUBLISH_NOTHING);
+}
+
+static void on_started_acknowledged(void *arg, enum err_code code, int32_t partition,
+                                    int64_t offset)
+{
+    (void)arg;
+    (void)code;
+    (void)partition;
+    (void)offset;
+}
+
+void outcome_started(struct attempt *attempt)
+{
+    struct job_event event = event_of(attempt, JOB_EVENT_STARTED);
+    event.at_ms = clock_wall_ms();
+    /* Only news: when the producer is full it is left out, the outcome carries the start time
+     * anyway. */
+    struct err err;
+    if (publish_event(&attempt->partition->worker->publish, &event, on_started_acknowledged, NULL,
+                      &err))
+        return;
+}

@@ -1,0 +1,404 @@
+/* Deliveries, windows and commits of the worker's partitions. See worker_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/worker_internal.h"
+#include "infra/clock.h"
+#include "schemas/mem.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <stdlib.h>
+
+/* An attempt costs this much beside its record's bytes. */
+#define ATTEMPT_OVERHEAD_BYTES 3072
+
+void attempt_list_append(struct attempt_list *list, struct attempt *attempt)
+{
+    attempt->next = NULL;
+    attempt->previous = list->last;
+    if (list->last)
+        list->last->next = attempt;
+    else
+        list->first = attempt;
+    list->last = attempt;
+    list->count++;
+}
+
+void attempt_list_prepend(struct attempt_list *list, struct attempt *attempt)
+{
+    attempt->previous = NULL;
+    attempt->next = list->first;
+    if (list->first)
+        list->first->previous = attempt;
+    else
+        list->last = attempt;
+    list->first = attempt;
+    list->count++;
+}
+
+void attempt_list_remove(struct attempt_list *list, struct attempt *attempt)
+{
+    if (attempt->previous)
+        attempt->previous->next = attempt->next;
+    else
+        list->first = attempt->next;
+    if (attempt->next)
+        attempt->next->previous = attempt->previous;
+    else
+        list->last = attempt->previous;
+    attempt->next = attempt->previous = NULL;
+    list->count--;
+}
+
+/* --- partitions --- */
+
+void partition_unref(struct worker_partition *partition)
+{
+    if (--partition->references)
+        return;
+    assert(!partition->attempts);
+    window_free(partition->window);
+    loop_timer_free(partition->drain);
+    free(partition->topic);
+    free(partition);
+}
+
+static void commit_partition(struct worker_partition *partition)
+{
+    int64_t watermark = window_watermark(partition->window);
+    if (!partition->handle || watermark == partition->committed)
+        return;
+    struct kafka_offset offset = { .topic = partition->topic,
+                                   .partition = partition->number,
+                                   .offset = watermark };
+    kafka_consumer_commit(partition->queue->consumer, &offset, 1);
+    partition->committed = watermark;
+}
+
+/* Commits what has moved in the queue; returns its widest window. */
+static int64_t commit_queue(struct worker_queue *queue)
+{
+    struct kafka_offset offsets[128]; /* one request holds at most this many */
+    size_t count = 0;
+    int64_t widest = 0;
+    for (struct worker_partition *p = queue->partitions; p; p = p->next) {
+        int64_t watermark = window_watermark(p->window);
+        if (window_span(p->window) > widest)
+            widest = window_span(p->window);
+        if (!p->handle || watermark == p->committed)
+            continue;
+        offsets[count++] =
+            (struct kafka_offset){ .topic = p->topic, .partition = p->number, .offset = watermark };
+        p->committed = watermark;
+        if (count == sizeof offsets / sizeof *offsets) {
+            kafka_consumer_commit(queue->consumer, offsets, count);
+            count = 0;
+        }
+    }
+    if (count)
+        kafka_consumer_commit(queue->consumer, offsets, count);
+    return widest;
+}
+
+void partition_commit_all(struct worker *worker)
+{
+    int64_t widest = 0;
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        int64_t span = commit_queue(&worker->queues[i]);
+        if (span > widest)
+            widest = span;
+    }
+    metric_set(worker->window_gauge, (double)widest);
+}
+
+static void on_epoch(void *arg, int64_t epoch)
+{
+    struct worker_partition *partition = arg;
+    partition->epoch_asked = false;
+    partition->answered = true;
+    if (epoch >= 0)
+        partition->epoch = epoch;
+    while (partition->early.first) {
+        struct attempt *attempt = partition->early.first;
+        attempt_list_remove(&partition->early, attempt);
+        dispatch_ready(attempt);
+    }
+    dispatch_soon(partition->worker);
+    partition_unref(partition);
+}
+
+void partition_ask_epoch(struct worker_partition *partition)
+{
+    if (partition->epoch_asked || partition->revoking)
+        return;
+    partition->epoch_asked = true;
+    partition->references++;
+    gate_raise_epoch(partition->worker->gate, partition->topic, partition->number, on_epoch,
+                     partition);
+}
+
+void partition_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
+                      int64_t *ret_offset)
+{
+    struct worker_queue *queue = arg;
+    struct worker *worker = queue->worker;
+    struct worker_partition *partition = MEM_NEW(*partition);
+    *partition = (struct worker_partition){
+        .worker = worker,
+        .queue = queue,
+        .handle = handle,
+        .topic = mem_dup_text(kafka_partition_topic(handle)),
+        .number = kafka_partition_number(handle),
+        .window = window_new(*ret_offset),
+        .committed = start->committed,
+        .epoch = EPOCH_UNKNOWN,
+        .references = 1,
+        .next = queue->partitions,
+    };
+    queue->partitions = partition;
+    kafka_partition_set_context(handle, partition);
+    partition_ask_epoch(partition);
+    if (start->lost || start->reset)
+        log_write(
+            worker->log, LOG_ERROR, "worker", NULL,
+            "%s/%d: %s: reading from %" PRId64 " (committed %" PRId64 ", log start %" PRId64 ")",
+            partition->topic, partition->number,
+            start->lost ? "records were deleted before they were read" : "no committed offset",
+            *ret_offset, start->committed, start->log_start);
+    else
+        log_write(worker->log, LOG_INFO, "worker", NULL, "%s/%d assigned from %" PRId64,
+                  partition->topic, partition->number, *ret_offset);
+}
+
+static void release(struct worker_partition *partition)
+{
+    if (!partition->holding)
+        return;
+    partition->holding = false;
+    loop_timer_stop(partition->drain);
+    commit_partition(partition);
+    kafka_consumer_release_revoke(partition->queue->consumer);
+}
+
+static void on_drain_over(void *arg)
+{
+    release(arg);
+}
+
+/* What has not begun is dropped: it will be delivered to the partition's next owner. */
+static void drop_unbegun(struct worker_partition *partition)
+{
+    for (struct attempt *attempt = partition->attempts; attempt;) {
+        struct attempt *next = attempt->sibling;
+        if (attempt->state == ATTEMPT_EARLY)
+            attempt_list_remove(&partition->early, attempt);
+        else if (attempt->state == ATTEMPT_READY)
+            attempt_list_remove(&attempt->type->ready, attempt);
+        if (attempt->state <= ATTEMPT_READY)
+            partition_attempt_drop(attempt);
+        attempt = next;
+    }
+}
+
+void partition_revoke(void *arg, struct kafka_partition *handle, bool lost)
+{
+    struct worker_queue *queue = arg;
+    struct worker *worker = queue->worker;
+    struct worker_partition *partition = kafka_partition_context(handle);
+    if (!partition)
+        return;
+    partition->revoking = true;
+    drop_unbegun(partition);
+    if (partition->under_way && !lost && !worker->closed) {
+        partition->holding = true;
+        kafka_consumer_hold_revoke(partition->queue->consumer);
+        partition->drain = loop_timer_new(worker->loop, on_drain_over, partition);
+        loop_timer_start(partition->drain, worker->config->worker.drain_ms, 0);
+    } else if (!lost) {
+        commit_partition(partition);
+    }
+}
+
+void partition_revoked(void *arg)
+{
+    struct worker_queue *queue = arg;
+    struct worker_partition **link = &queue->partitions;
+    while (*link) {
+        struct worker_partition *partition = *link;
+        if (!partition->revoking) {
+            link = &partition->next;
+            continue;
+        }
+        *link = partition->next;
+        partition->handle = NULL;
+        log_write(queue->worker->log, LOG_INFO, "worker", NULL,
+                  "%s/%d revoked, %zu attempts under way", partition->topic, partition->number,
+                  partition->under_way);
+        partition_unref(partition);
+    }
+}
+
+/* --- attempts --- */
+
+static bool over_budget(const struct worker *worker)
+{
+    return worker->held_bytes > (size_t)worker->config->worker.held_bytes_max;
+}
+
+static void balance_all(struct worker *worker)
+{
+    bool pause = over_budget(worker);
+    if (pause == worker->all_paused ||
+        (!pause && worker->held_bytes > (size_t)worker->config->worker.held_bytes_max / 2))
+        return;
+    worker->all_paused = pause;
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        for (struct worker_partition *p = worker->queues[i].partitions; p; p = p->next)
+            partition_balance(p);
+    }
+}
+
+void partition_balance(struct worker_partition *partition)
+{
+    if (!partition->handle || partition->revoking)
+        return;
+    int64_t span = window_span(partition->window);
+    int64_t span_max = partition->worker->config->worker.window_span;
+    bool paused = kafka_partition_is_paused(partition->handle);
+    if (!paused && (partition->worker->all_paused || span >= span_max))
+        kafka_partition_pause(partition->handle);
+    else if (paused && !partition->worker->all_paused && span <= span_max / 2)
+        kafka_partition_resume(partition->handle);
+}
+
+static void attempt_free(struct attempt *attempt)
+{
+    struct worker_partition *partition = attempt->partition;
+    struct worker *worker = partition->worker;
+    if (attempt->sibling_previous)
+        attempt->sibling_previous->sibling = attempt->sibling;
+    else
+        partition->attempts = attempt->sibling;
+    if (attempt->sibling)
+        attempt->sibling->sibling_previous = attempt->sibling_previous;
+    worker->held_bytes -= attempt->bytes;
+    metric_set(worker->held_gauge, (double)worker->held_bytes);
+    loop_timer_free(attempt->due);
+    envelope_free(attempt->envelope);
+    free(attempt->result);
+    union {
+        const void *from;
+        void *to;
+    } value = { .from = attempt->value.data }, key = { .from = attempt->key.data };
+    free(value.to);
+    free(key.to);
+    bool was_under_way = attempt->state >= ATTEMPT_ASKED;
+    free(attempt);
+    balance_all(worker);
+    partition_balance(partition);
+    if (was_under_way && --partition->under_way == 0)
+        release(partition);
+    partition_unref(partition);
+}
+
+void partition_attempt_done(struct attempt *attempt)
+{
+    struct worker *worker = attempt->partition->worker;
+    window_done(attempt->partition->window, attempt->ticket);
+    if (!worker->commit_due && attempt->partition->handle) {
+        worker->commit_due = true;
+        loop_timer_start(worker->commit_timer, worker->config->worker.commit_interval_ms, 0);
+    }
+    attempt_free(attempt);
+}
+
+void partition_attempt_drop(struct attempt *attempt)
+{
+    attempt_free(attempt);
+}
+
+static void on_due(void *arg)
+{
+    struct attempt *attempt = arg;
+    loop_timer_free(attempt->due);
+    attempt->due = NULL;
+    dispatch_ready(attempt);
+}
+
+static struct worker_type *find_type(const struct worker *worker, struct span name)
+{
+    for (size_t i = 0; i < worker->type_count; i++) {
+        if (span_is(name, worker->types[i].config->name))
+            return &worker->types[i];
+    }
+    return NULL;
+}
+
+/* A readable command: expired, unknown, due later, or ready. */
+static void admit(struct attempt *attempt)
+{
+    struct worker *worker = attempt->partition->worker;
+    const struct job_facts *facts = &attempt->command->facts;
+    int64_t now_ms = clock_wall_ms();
+    if (facts->forget_at_ms && now_ms >= facts->forget_at_ms) {
+        metric_add(worker->forgotten,
+                   1); /* its record is gone from every view: nothing may begin anew */
+        attempt->partition->under_way++;
+        attempt->state = ATTEMPT_PUBLISHING;
+        partition_attempt_done(attempt);
+        return;
+    }
+    attempt->type = find_type(worker, facts->type);
+    if (!attempt->type) {
+        struct err err;
+        err_field(&err, ERR_UNKNOWN_TYPE, "type",
+                  "this worker's configuration has no type \"%.*s\"", SPAN_ARG(facts->type));
+        outcome_failed(attempt, &err);
+    } else if (attempt->command->due_at_ms > now_ms) {
+        attempt->state = ATTEMPT_WAITING;
+        attempt->due = loop_timer_new(worker->loop, on_due, attempt);
+        loop_timer_start(attempt->due, attempt->command->due_at_ms - now_ms, 0);
+    } else if (!attempt->partition->answered) {
+        attempt->state = ATTEMPT_EARLY;
+        attempt_list_append(&attempt->partition->early, attempt);
+    } else {
+        dispatch_ready(attempt);
+    }
+}
+
+void partition_record(void *arg, const struct kafka_record *record)
+{
+    struct worker_queue *queue = arg;
+    struct worker *worker = queue->worker;
+    struct worker_partition *partition = kafka_partition_context(record->partition);
+    if (!partition || partition->revoking)
+        return;
+    struct attempt *attempt = MEM_NEW(*attempt);
+    attempt->partition = partition;
+    attempt->offset = record->offset;
+    attempt->ticket = window_add(partition->window, record->offset);
+    attempt->bytes = record->value.size + ATTEMPT_OVERHEAD_BYTES;
+    attempt->sibling = partition->attempts;
+    if (partition->attempts)
+        partition->attempts->sibling_previous = attempt;
+    partition->attempts = attempt;
+    partition->references++;
+    worker->held_bytes += attempt->bytes;
+    metric_set(worker->held_gauge, (double)worker->held_bytes);
+
+    struct err err;
+    enum err_code code = envelope_decode(record->value, &attempt->envelope, &err);
+    if (code == ERR_OK && attempt->envelope->kind != ENVELOPE_COMMAND)
+        code = err_set(&err, ERR_ENVELOPE_INVALID, "an event on a command topic");
+    if (code == ERR_OK && !span_is(attempt->envelope->command.facts.queue, queue->name))
+        code = err_field(&err, ERR_ENVELOPE_INVALID, "queue", "a command of another queue");
+    if (code == ERR_OK) {
+        attempt->command = &attempt->envelope->command;
+        admit(attempt);
+    } else {
+        attempt->value = (struct span){ mem_dup(record->value), record->value.size };
+        attempt->key = (struct span){ mem_dup(record->key), record->key.size };
+        outcome_poison(attempt, &err);
+    }
+    balance_all(worker);
+    partition_balance(partition);
+}

@@ -1,0 +1,94 @@
+/* The HTTP gateway: takes jobs in and tells what became of them. It decides nothing about the work:
+ * a submission is checked, given an id, put on its command topic, and answered with 202 once Kafka
+ * has acknowledged it; reads come from the view. One struct gateway a thread; nothing is shared
+ * between two. THREADS: one loop. SPDX-License-Identifier: Apache-2.0 */
+#ifndef GATEWAY_HTTP_GATEWAY_H
+#define GATEWAY_HTTP_GATEWAY_H
+
+#include "consumers/view.h"
+#include "infra/service.h"
+#include "producers/publish.h"
+#include "schemas/id.h"
+
+struct waits;
+
+struct gateway {
+    struct service *service;
+    const struct config *config;
+    struct loop *loop;
+    struct log *log;
+    struct kafka_producer *producer;
+    struct publish publish;
+    char *source;
+    struct redis *redis;
+    struct redis_subscriber *subscriber;
+    struct kafka_admin *admin;
+    struct view_identity *identity;
+    struct view *view;
+    struct id_minter *minter;
+    struct waits *waits;
+    struct loop_timer *drain_timer;
+    struct service_condition *kafka_ready, *redis_ready, *identity_ready;
+    struct metric *accepted, *refused, *unknown;
+};
+
+/* The one tenant until there are more. */
+#define GATEWAY_TENANT "default"
+
+/* --- routes.c: the handlers, each given the service as its arg --- */
+extern const struct http_route gateway_routes[];
+extern const size_t gateway_route_count;
+/* Answers with a problem; a code that passes (503, 409) gets a Retry-After. */
+void gateway_problem(struct http_request *req, const struct err *err);
+/* Answers with a JSON body. `headers` beside the usual ones. */
+void gateway_json(struct http_request *req, int status, const struct buf *body,
+                  const struct http_header_line *headers, size_t header_count);
+
+/* --- submit.c --- */
+void submit_handler(struct http_request *req, void *service);
+
+/* --- read.c --- */
+void read_job_handler(struct http_request *req, void *service);
+void read_result_handler(struct http_request *req, void *service);
+/* Parses ?wait= and Prefer: wait= (RFC 7240), seconds, clamped to gateway.wait_max; 0 when there is
+ * neither. `ret_preferred` tells that the header was used. */
+enum err_code read_wait_ms(const struct gateway *gateway, struct http_request *req,
+                           int64_t *ret_wait_ms, bool *ret_preferred, struct err *err) MUST_CHECK;
+/* Goes on to answer `req` with the job `id`, at once or when it is terminal, at the latest after
+ * wait_ms. `pending_status` answers a job that is not terminal by then (200 for a read, 202 for a
+ * submission). */
+enum read_what { READ_JOB, READ_RESULT };
+struct read_options {
+    enum read_what what;
+    int64_t wait_ms;
+    int pending_status;
+    bool preferred;
+};
+void read_start(struct gateway *gateway, struct http_request *req, const struct id *id,
+                const struct read_options *options);
+
+/* Answers every waiting request with what is known now (the end of the process). */
+void read_end_all(struct gateway *gateway);
+
+/* --- types.c --- */
+void types_handler(struct http_request *req, void *service);
+
+/* --- waits.c: who waits for which job --- */
+struct wait;
+/* `woken` is called once the subscription is confirmed (message empty: read now), at each wake-up,
+ * after a lost connection and every few seconds (message empty: read again); `message` is a record
+ * or empty. */
+typedef void (*wait_fn)(void *arg, struct span message);
+struct waits *waits_new(struct gateway *gateway);
+void waits_free(struct waits *waits);
+/* NULL when gateway.waiting_max is reached. */
+struct wait *waits_add(struct waits *waits, const struct id *id, wait_fn woken, void *arg);
+void waits_remove(struct wait *wait);
+size_t waits_count(const struct waits *waits);
+/* The subscriber's callbacks. */
+void waits_message(void *gateway, struct span channel, struct span message);
+void waits_lost(void *gateway);
+/* Wakes everybody (for the end of the process). */
+void waits_wake_all(struct waits *waits);
+
+#endif

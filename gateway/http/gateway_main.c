@@ -1,0 +1,211 @@
+/* errand-gateway: HTTP in, HTTP out. SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/http/gateway.h"
+#include "schemas/mem.h"
+#include "schemas/topic.h"
+
+#include <stdlib.h>
+
+#define REDIS_PENDING_MAX 100000
+#define WARM_DEADLINE_MS  600000
+#define DRAIN_LOOK_MS     10
+
+static const struct config_http *http(const struct config *config)
+{
+    return &config->gateway.http;
+}
+
+static void on_redis(void *arg, bool ready)
+{
+    struct gateway *gateway = arg;
+    service_condition_set(gateway->redis_ready, ready, redis_last_error(gateway->redis));
+    log_write(gateway->log, ready ? LOG_INFO : LOG_WARN, "gateway", NULL, "redis %s",
+              ready ? "connected" : redis_last_error(gateway->redis));
+}
+
+static void on_identity(void *arg)
+{
+    struct gateway *gateway = arg;
+    service_condition_set(gateway->identity_ready, true, NULL);
+}
+
+static void on_warm(void *arg, enum err_code code, const char *text)
+{
+    struct gateway *gateway = arg;
+    service_condition_set(gateway->kafka_ready, code == ERR_OK, text);
+    if (code)
+        log_write(gateway->log, LOG_ERROR, "gateway", NULL, "topics are not known: %s", text);
+}
+
+static void warm(struct gateway *gateway)
+{
+    const struct config *config = gateway->config;
+    char **topics = mem_zalloc(config->queue_count, sizeof *topics);
+    for (size_t i = 0; i < config->queue_count; i++) {
+        struct buf name = BUF_INIT(TOPIC_NAME_MAX);
+        topic_name(&name, config->namespace_, TOPIC_COMMANDS, config->queues[i].name);
+        topics[i] = buf_take(&name);
+    }
+    kafka_producer_warm(gateway->producer, (const char *const *)topics, config->queue_count,
+                        WARM_DEADLINE_MS, on_warm, gateway);
+    for (size_t i = 0; i < config->queue_count; i++)
+        free(topics[i]);
+    free(topics);
+}
+
+static enum err_code open_kafka(struct gateway *gateway, struct err *err)
+{
+    const struct config *config = gateway->config;
+    const char *name = service_name(gateway->service);
+    struct kafka_producer_options options = {
+        .config = &config->kafka,
+        .client_id = name,
+        .timeout_ms = config->kafka.produce_timeout_ms,
+        .queue_bytes_max = (size_t)config->kafka.send_queue_bytes,
+        .metrics = service_metrics(gateway->service),
+        .log = gateway->log,
+    };
+    enum err_code code = kafka_producer_open(gateway->loop, &options, &gateway->producer, err);
+    if (code == ERR_OK)
+        code = kafka_admin_open(&config->kafka, name, &gateway->admin, err);
+    if (code)
+        return code;
+    struct buf source = BUF_INIT(256);
+    buf_printf(&source, "/errand/%s", name);
+    gateway->source = buf_take(&source);
+    gateway->publish = (struct publish){
+        .producer = gateway->producer,
+        .namespace_ = config->namespace_,
+        .source = gateway->source,
+    };
+    warm(gateway);
+    return ERR_OK;
+}
+
+static void open_redis(struct gateway *gateway)
+{
+    struct redis_options options = {
+        .config = &gateway->config->redis,
+        .timeout_ms = gateway->config->redis.view_timeout_ms,
+        .pending_max = REDIS_PENDING_MAX,
+        .on_state = on_redis,
+        .arg = gateway,
+    };
+    gateway->redis = redis_open(gateway->loop, &options);
+    options.on_state = NULL;
+    gateway->subscriber = redis_subscriber_open(gateway->loop, &options, waits_message, waits_lost);
+}
+
+static void open_minter(struct gateway *gateway)
+{
+    const struct config_strings *secrets = &gateway->config->id_secrets;
+    struct span *spans = mem_zalloc(secrets->count, sizeof *spans);
+    for (size_t i = 0; i < secrets->count; i++)
+        spans[i] = span_of(secrets->items[i]);
+    gateway->minter = id_minter_new(spans, secrets->count);
+    free(spans);
+}
+
+static void open_metrics(struct gateway *gateway)
+{
+    struct metrics *metrics = service_metrics(gateway->service);
+    static const char help[] = "Submissions by what was answered.";
+    gateway->accepted =
+        metrics_counter(metrics, "errand_submissions_total", help, "outcome=\"accepted\"");
+    gateway->refused =
+        metrics_counter(metrics, "errand_submissions_total", help, "outcome=\"refused\"");
+    gateway->unknown =
+        metrics_counter(metrics, "errand_submissions_total", help, "outcome=\"unknown\"");
+}
+
+static void stop(void *state);
+
+static enum err_code start(struct service *service, void **ret_state, struct err *err)
+{
+    struct gateway *gateway = MEM_NEW(*gateway);
+    gateway->service = service;
+    gateway->config = service_config(service);
+    gateway->loop = service_loop(service);
+    gateway->log = service_log(service);
+    gateway->kafka_ready = service_condition_new(service, "kafka");
+    gateway->redis_ready = service_condition_new(service, "redis");
+    gateway->identity_ready = service_condition_new(service, "identity");
+    open_metrics(gateway);
+    open_minter(gateway);
+    gateway->waits = waits_new(gateway);
+    enum err_code code =
+        gateway->config->id_secrets.count
+            ? open_kafka(gateway, err)
+            : err_field(
+                  err, ERR_CONFIG, "secrets.id",
+                  "the gateway needs at least one secret for job ids: secrets.id: [file:PATH]");
+    if (code) {
+        stop(gateway);
+        return code;
+    }
+    open_redis(gateway);
+    gateway->identity =
+        view_identity_new(gateway->loop, gateway->config, gateway->admin, on_identity, gateway);
+    gateway->view = view_new(&(struct view_options){
+        .loop = gateway->loop,
+        .config = gateway->config,
+        .redis = gateway->redis,
+        .admin = gateway->admin,
+        .identity = gateway->identity,
+    });
+    *ret_state = gateway;
+    return ERR_OK;
+}
+
+static void on_drain_look(void *arg)
+{
+    struct gateway *gateway = arg;
+    if (http_server_active(service_http(gateway->service)) > 0 ||
+        kafka_producer_unacknowledged(gateway->producer) > 0)
+        return;
+    loop_timer_stop(gateway->drain_timer);
+    service_drained(gateway->service);
+}
+
+/* The listener rests, what waits is answered with what is known, what was submitted is answered
+ * when Kafka has answered. */
+static void drain(void *state)
+{
+    struct gateway *gateway = state;
+    http_server_quiesce(service_http(gateway->service));
+    read_end_all(gateway);
+    gateway->drain_timer = loop_timer_new(gateway->loop, on_drain_look, gateway);
+    loop_timer_start(gateway->drain_timer, 0, DRAIN_LOOK_MS);
+}
+
+static void stop(void *state)
+{
+    struct gateway *gateway = state;
+    redis_subscriber_close(gateway->subscriber);
+    gateway->subscriber = NULL;
+    redis_close(gateway->redis);
+    view_identity_free(gateway->identity);
+    kafka_admin_close(gateway->admin);
+    kafka_producer_close(gateway->producer);
+    view_free(gateway->view);
+    waits_free(gateway->waits);
+    id_minter_free(gateway->minter);
+    loop_timer_free(gateway->drain_timer);
+    free(gateway->source);
+    free(gateway);
+}
+
+int main(int argc, char **argv)
+{
+    static struct service_spec spec = {
+        .program = "errand-gateway",
+        .description = "Takes jobs over HTTP and tells what became of them.",
+        .http = http,
+        .start = start,
+        .drain = drain,
+        .stop = stop,
+        .drain_ms = 10000,
+    };
+    spec.routes = gateway_routes;
+    spec.route_count = gateway_route_count;
+    return service_main(&spec, argc, argv);
+}

@@ -1,0 +1,369 @@
+/* Reading a job: now, or when it ends (long poll). What may be told while the view is not whole is
+ * decided here, once. SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/http/gateway.h"
+#include "infra/clock.h"
+#include "schemas/envelope.h"
+#include "schemas/job_json.h"
+#include "schemas/mem.h"
+#include "schemas/timefmt.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define JSON_OVERHEAD_MAX (64 * 1024)
+
+struct reading {
+    struct gateway *gateway;
+    struct http_request *req; /* NULL once answered, or when the client has gone */
+    struct id id;
+    struct read_options options;
+    struct wait *wait;
+    struct loop_timer *timer;
+    bool asking;    /* a question to the view is under way */
+    bool again;     /* and another one is to follow it */
+    bool time_up;   /* answer with what there is */
+    bool caught_up; /* the view has applied all that was in the log when we asked */
+};
+
+static void ask(struct reading *reading);
+
+/* Ends the reading; the last question under way frees it. */
+static void finish(struct reading *reading)
+{
+    waits_remove(reading->wait);
+    reading->wait = NULL;
+    loop_timer_free(reading->timer);
+    reading->timer = NULL;
+    reading->req = NULL;
+    if (!reading->asking)
+        free(reading);
+}
+
+/* --- answers --- */
+
+static void answer_problem(struct reading *reading, enum err_code code, const char *text)
+{
+    struct err err;
+    err_set(&err, code, "%s", text);
+    struct http_request *req = reading->req;
+    finish(reading);
+    gateway_problem(req, &err);
+}
+
+static bool etag_matches(struct http_request *req, const char *etag)
+{
+    struct span given = http_header(req, "If-None-Match");
+    return given.data && (span_is(given, etag) || span_is(given, "*"));
+}
+
+static void answer_job(struct reading *reading, const struct job_record *record)
+{
+    struct gateway *gateway = reading->gateway;
+    struct http_request *req = reading->req;
+    bool terminal = record && job_state_is_terminal(record->state);
+    struct buf body = BUF_INIT(ENVELOPE_BYTES_MAX + JSON_OVERHEAD_MAX);
+    char etag[40] = "\"accepted\"";
+    if (record) {
+        job_json(record, gateway->config->namespace_, clock_wall_ms(), &body);
+        snprintf(etag, sizeof etag, "\"%" PRId64 "\"", record->version);
+    } else {
+        job_json_accepted(&reading->id, &body);
+    }
+    char text[ID_TEXT_SIZE];
+    char location[64];
+    char applied[32];
+    id_text(record ? &record->facts.id : &reading->id, text);
+    snprintf(location, sizeof location, "/v1/jobs/%s", text);
+    snprintf(applied, sizeof applied, "wait=%" PRId64, reading->options.wait_ms / 1000);
+    struct http_header_line headers[4];
+    size_t count = 0;
+    headers[count++] = (struct http_header_line){ "ETag", etag };
+    if (!terminal)
+        headers[count++] = (struct http_header_line){ "Retry-After", "1" };
+    if (reading->options.pending_status == 202)
+        headers[count++] = (struct http_header_line){ "Location", location };
+    if (reading->options.preferred)
+        headers[count++] = (struct http_header_line){ "Preference-Applied", applied };
+    int status = terminal ? 200 : reading->options.pending_status;
+    bool unchanged = status == 200 && etag_matches(req, etag);
+    finish(reading);
+    if (unchanged)
+        http_reply(req,
+                   &(struct http_answer){ .status = 304, .headers = headers, .header_count = 1 });
+    else
+        gateway_json(req, status, &body, headers, count);
+    buf_free(&body);
+}
+
+static void answer_result(struct reading *reading, const struct job_record *record)
+{
+    if (!record || !job_state_is_terminal(record->state)) {
+        answer_problem(reading, ERR_NO_RESULT,
+                       "The job has not ended yet; ask again, or with ?wait=SECONDS.");
+        return;
+    }
+    if (record->state != JOB_SUCCEEDED) {
+        char text[96];
+        snprintf(text, sizeof text, "The job ended as %s; GET /v1/jobs/{id} says why.",
+                 job_state_text(record->state));
+        answer_problem(reading, ERR_NO_RESULT, text);
+        return;
+    }
+    struct http_request *req = reading->req;
+    struct http_answer answer = {
+        .status = 200,
+        .content_type = record->result_kind == JOB_RESULT_TEXT ? "text/plain; charset=utf-8"
+                                                               : "application/json",
+        .body = record->result,
+    };
+    finish(reading);
+    http_reply(req, &answer);
+}
+
+static void answer(struct reading *reading, const struct job_record *record)
+{
+    if (reading->options.what == READ_RESULT)
+        answer_result(reading, record);
+    else
+        answer_job(reading, record);
+}
+
+/* --- deciding --- */
+
+/* An absent job that was accepted (or claimed) a moment ago is queued: the recorder has not come to
+ * it. */
+static bool is_young(const struct reading *reading, const struct view_answer *found)
+{
+    const struct config *config = reading->gateway->config;
+    int64_t since_ms = id_time_ms(&reading->id);
+    if (found->claimed)
+        since_ms = found->claimed_at_ms;
+    return since_ms >= 0 && clock_wall_ms() - since_ms <
+                                config->kafka.produce_timeout_ms + config->gateway.lag_limit_ms;
+}
+
+/* The shortest time after which a record may have been forgotten. */
+static int64_t shortest_memory_ms(const struct config *config)
+{
+    int64_t shortest_ms = INT64_MAX;
+    for (size_t i = 0; i < config->type_count; i++) {
+        int64_t memory_ms = config->types[i].max_age_ms + config->types[i].retention_ms;
+        if (memory_ms < shortest_ms)
+            shortest_ms = memory_ms;
+    }
+    return shortest_ms;
+}
+
+static void answer_absent(struct reading *reading)
+{
+    int64_t made_at_ms = id_time_ms(&reading->id);
+    if (made_at_ms >= 0 &&
+        clock_wall_ms() - made_at_ms > shortest_memory_ms(reading->gateway->config))
+        answer_problem(reading, ERR_JOB_EXPIRED,
+                       "The job's record was kept for its time and is gone.");
+    else
+        answer_problem(reading, ERR_JOB_NOT_FOUND, "There is no such job, or its record is gone.");
+}
+
+static void on_caught_up(void *arg, enum err_code code)
+{
+    struct reading *reading = arg;
+    reading->asking = false;
+    if (!reading->req) {
+        free(reading);
+    } else if (code) {
+        answer_problem(reading, code,
+                       "Whether the job exists cannot be told before the view has caught up.");
+    } else {
+        reading->caught_up = true; /* what was in the log is in the view: look once more */
+        ask(reading);
+    }
+}
+
+static void decide_absent(struct reading *reading, const struct view_answer *found)
+{
+    if (is_young(reading, found)) {
+        if (reading->time_up || reading->options.wait_ms == 0)
+            answer(reading, NULL);
+    } else if (reading->caught_up) {
+        answer_absent(reading);
+    } else {
+        reading->asking = true;
+        view_check_caught_up(reading->gateway->view, on_caught_up, reading);
+    }
+}
+
+static void decide(struct reading *reading, const struct view_answer *found)
+{
+    bool last_word = reading->time_up || reading->options.wait_ms == 0;
+    if (found->code) {
+        if (last_word)
+            answer_problem(reading, ERR_VIEW_UNAVAILABLE,
+                           "The view (Redis) did not answer in time.");
+    } else if (found->record && job_state_is_terminal(found->record->state)) {
+        answer(reading, found->record);
+    } else if (!found->certified) {
+        if (last_word)
+            answer_problem(reading, ERR_VIEW_BEHIND,
+                           "The view is being rebuilt; the job's state is not known yet.");
+    } else if (found->record) {
+        if (last_word)
+            answer(reading, found->record);
+    } else {
+        decide_absent(reading, found);
+    }
+}
+
+static void on_answer(void *arg, const struct view_answer *found)
+{
+    struct reading *reading = arg;
+    reading->asking = false;
+    if (!reading->req) {
+        free(reading);
+        return;
+    }
+    bool again = reading->again;
+    reading->again = false;
+    if (again)
+        ask(reading);
+    else
+        decide(reading, found);
+}
+
+static void ask(struct reading *reading)
+{
+    if (reading->asking) {
+        reading->again = true;
+        return;
+    }
+    if (service_is_draining(reading->gateway->service))
+        reading->time_up = true;
+    reading->asking = true;
+    view_read(reading->gateway->view, &reading->id, on_answer, reading);
+}
+
+static void on_woken(void *arg, struct span message)
+{
+    struct reading *reading = arg;
+    if (!reading->req)
+        return;
+    struct envelope_record *object = message.size ? view_wake_record(message) : NULL;
+    if (object && job_state_is_terminal(object->record.state))
+        answer(reading, &object->record);
+    else if (!object)
+        ask(reading);
+    envelope_record_free(object);
+}
+
+static void on_time_up(void *arg)
+{
+    struct reading *reading = arg;
+    reading->time_up = true;
+    ask(reading);
+}
+
+static void on_client_gone(struct http_request *req, void *context)
+{
+    (void)req;
+    finish(context);
+}
+
+void read_start(struct gateway *gateway, struct http_request *req, const struct id *id,
+                const struct read_options *options)
+{
+    struct reading *reading = MEM_NEW(*reading);
+    *reading = (struct reading){ .gateway = gateway, .req = req, .id = *id, .options = *options };
+    http_set_context(req, reading);
+    http_on_close(req, on_client_gone);
+    if (options->wait_ms > 0 && !service_is_draining(gateway->service)) {
+        reading->timer = loop_timer_new(gateway->loop, on_time_up, reading);
+        loop_timer_start(reading->timer, options->wait_ms, 0);
+        reading->wait = waits_add(gateway->waits, id, on_woken, reading);
+        if (reading->wait)
+            return;
+        if (options->pending_status != 202) {
+            answer_problem(reading, ERR_OVERLOADED,
+                           "As many requests wait as gateway.waiting_max allows.");
+            return;
+        }
+    }
+    reading->time_up = true;
+    ask(reading);
+}
+
+void read_end_all(struct gateway *gateway)
+{
+    waits_wake_all(gateway->waits); /* draining is known by now: each asks once more and answers */
+}
+
+/* --- the requests --- */
+
+static bool parse_seconds(struct span text, int64_t *ret_ms)
+{
+    if (text.size == 0)
+        return false;
+    return timefmt_parse_duration(text, ret_ms) && *ret_ms >= 0;
+}
+
+/* "wait=10" among the preferences of RFC 7240. */
+static struct span find_preference(struct span header)
+{
+    static const char name[] = "wait=";
+    const char *text = header.data;
+    for (size_t i = 0; i + sizeof name - 1 <= header.size; i++) {
+        bool begins = i == 0 || text[i - 1] == ' ' || text[i - 1] == ',' || text[i - 1] == ';';
+        if (!begins || memcmp(text + i, name, sizeof name - 1) != 0)
+            continue;
+        size_t start = i + sizeof name - 1;
+        size_t end = start;
+        while (end < header.size && text[end] >= '0' && text[end] <= '9')
+            end++;
+        return (struct span){ text + start, end - start };
+    }
+    return (struct span){ 0 };
+}
+
+enum err_code read_wait_ms(const struct gateway *gateway, struct http_request *req,
+                           int64_t *ret_wait_ms, bool *ret_preferred, struct err *err)
+{
+    int64_t wait_ms = 0;
+    struct span wait = http_query(req, "wait");
+    if (wait.data && !parse_seconds(wait, &wait_ms))
+        return err_field(err, ERR_INVALID_PARAMETER, "wait",
+                         "wait must be a number of seconds, such as ?wait=30");
+    bool preferred = false;
+    struct span prefer = http_header(req, "Prefer");
+    if (!wait.data && prefer.data && parse_seconds(find_preference(prefer), &wait_ms))
+        preferred = true; /* a preference that cannot be read is ignored, as RFC 7240 has it */
+    int64_t most_ms = gateway->config->gateway.wait_ms_max;
+    *ret_wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
+    *ret_preferred = preferred;
+    return ERR_OK;
+}
+
+static void handle(struct http_request *req, struct service *service, enum read_what what)
+{
+    struct gateway *gateway = service_state(service);
+    struct read_options options = { .what = what, .pending_status = 200 };
+    struct id id;
+    struct err err;
+    if (!id_parse(http_param(req, 0), &id) || !id_verify(gateway->minter, &id)) {
+        err_set(&err, ERR_JOB_NOT_FOUND, "There is no such job.");
+        gateway_problem(req, &err);
+    } else if (read_wait_ms(gateway, req, &options.wait_ms, &options.preferred, &err)) {
+        gateway_problem(req, &err);
+    } else {
+        read_start(gateway, req, &id, &options);
+    }
+}
+
+void read_job_handler(struct http_request *req, void *service)
+{
+    handle(req, service, READ_JOB);
+}
+
+void read_result_handler(struct http_request *req, void *service)
+{
+    handle(req, service, READ_RESULT);
+}

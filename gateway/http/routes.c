@@ -1,0 +1,39 @@
+/* The one table of routes, and what every answer has in common. SPDX-License-Identifier: Apache-2.0
+ */
+#include "gateway/http/gateway.h"
+
+#include <stdint.h>
+
+const struct http_route gateway_routes[] = {
+    { "POST", "/v1/jobs", submit_handler, SIZE_MAX },
+    { "GET", "/v1/jobs/{id}", read_job_handler, 0 },
+    { "GET", "/v1/jobs/{id}/result", read_result_handler, 0 },
+    { "GET", "/v1/types", types_handler, 0 },
+};
+const size_t gateway_route_count = sizeof gateway_routes / sizeof *gateway_routes;
+
+void gateway_problem(struct http_request *req, const struct err *err)
+{
+    bool passes = err_class_of(err->code) == ERR_CLASS_RETRY || err->code == ERR_IN_PROGRESS ||
+                  err->code == ERR_NO_RESULT;
+    http_reply_problem(req, err, passes ? 1 : 0, NULL);
+}
+
+void gateway_json(struct http_request *req, int status, const struct buf *body,
+                  const struct http_header_line *headers, size_t header_count)
+{
+    if (body->overflow) {
+        struct err err;
+        err_set(&err, ERR_INTERNAL, "The answer is larger than it may be.");
+        gateway_problem(req, &err);
+        return;
+    }
+    struct http_answer answer = {
+        .status = status,
+        .content_type = "application/json",
+        .body = buf_span(body),
+        .headers = headers,
+        .header_count = header_count,
+    };
+    http_reply(req, &answer);
+}

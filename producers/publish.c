@@ -1,0 +1,157 @@
+/* See publish.h. SPDX-License-Identifier: Apache-2.0 */
+#include "producers/publish.h"
+
+#include "infra/clock.h"
+#include "schemas/envelope.h"
+#include "schemas/timefmt.h"
+#include "schemas/topic.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+#define HEADERS_MAX 16
+
+/* Headers being put together; the texts live in the struct. */
+struct headers {
+    struct kafka_header items[HEADERS_MAX];
+    size_t count;
+    char id[ID_TEXT_SIZE];
+    char ce_id[ID_TEXT_SIZE + 48];
+    char ce_type[48];
+    char time[32];
+};
+
+static void add(struct headers *headers, const char *name, struct span value)
+{
+    if (value.size)
+        headers->items[headers->count++] = (struct kafka_header){ name, value };
+}
+
+static void add_cloudevent(struct headers *headers, const char *source, const char *content_type)
+{
+    timefmt_rfc3339(clock_wall_ms(), headers->time);
+    add(headers, TOPIC_HEADER_CE_SPECVERSION, span_of("1.0"));
+    add(headers, TOPIC_HEADER_CE_ID, span_of(headers->ce_id));
+    add(headers, TOPIC_HEADER_CE_TYPE, span_of(headers->ce_type));
+    add(headers, TOPIC_HEADER_CE_SOURCE, span_of(source));
+    add(headers, TOPIC_HEADER_CE_TIME, span_of(headers->time));
+    add(headers, TOPIC_HEADER_CE_SUBJECT, span_of(headers->id));
+    add(headers, TOPIC_HEADER_CONTENT_TYPE, span_of(content_type));
+}
+
+static void add_trace(struct headers *headers, const struct job_facts *facts)
+{
+    add(headers, TOPIC_HEADER_TRACEPARENT, facts->traceparent);
+    add(headers, TOPIC_HEADER_TRACESTATE, facts->tracestate);
+}
+
+static void queue_topic(char *name, size_t size, const struct publish *publish,
+                        enum topic_kind kind, struct span queue)
+{
+    struct buf buf = BUF_INIT(size - 1);
+    char suffix[TOPIC_NAME_MAX];
+    snprintf(suffix, sizeof suffix, "%.*s", SPAN_ARG(queue));
+    topic_name(&buf, publish->namespace_, kind, suffix);
+    snprintf(name, size, "%s", buf.data ? buf.data : "");
+    buf_free(&buf);
+}
+
+enum err_code publish_command(const struct publish *publish, const struct job_command *command,
+                              kafka_delivery_fn fn, void *arg, struct err *err)
+{
+    struct headers headers = { 0 };
+    id_text(&command->facts.id, headers.id);
+    snprintf(headers.ce_id, sizeof headers.ce_id, "%s:%u", headers.id, command->turn);
+    snprintf(headers.ce_type, sizeof headers.ce_type, "errand.command");
+    add_cloudevent(&headers, publish->source, "application/protobuf");
+    add_trace(&headers, &command->facts);
+
+    char identity[IDENTITY_TEXT_SIZE];
+    id_identity_text(&command->facts.id, identity);
+    char topic[TOPIC_NAME_MAX];
+    queue_topic(topic, sizeof topic, publish, TOPIC_COMMANDS, command->facts.queue);
+
+    struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
+    enum err_code code = envelope_encode_command(command, &value, err);
+    if (code == ERR_OK) {
+        struct kafka_send send = {
+            .topic = topic,
+            .key = command->facts.key.size ? command->facts.key : span_of(identity),
+            .value = buf_span(&value),
+            .headers = headers.items,
+            .header_count = headers.count,
+        };
+        code = kafka_produce(publish->producer, &send, fn, arg, err);
+    }
+    buf_free(&value);
+    return code;
+}
+
+enum err_code publish_event(const struct publish *publish, const struct job_event *event,
+                            kafka_delivery_fn fn, void *arg, struct err *err)
+{
+    struct headers headers = { 0 };
+    id_text(&event->facts.id, headers.id);
+    const char *kind = job_event_text(event->kind);
+    snprintf(headers.ce_id, sizeof headers.ce_id, "%s:%u:%u:%s", headers.id, event->turn,
+             event->attempt, kind);
+    snprintf(headers.ce_type, sizeof headers.ce_type, "errand.event.%s", kind);
+    add_cloudevent(&headers, publish->source, "application/protobuf");
+    add_trace(&headers, &event->facts);
+
+    char identity[IDENTITY_TEXT_SIZE];
+    id_identity_text(&event->facts.id, identity);
+    char topic[TOPIC_NAME_MAX];
+    queue_topic(topic, sizeof topic, publish, TOPIC_REPLIES, event->facts.queue);
+
+    struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
+    enum err_code code = envelope_encode_event(event, &value, err);
+    if (code == ERR_OK) {
+        struct kafka_send send = {
+            .topic = topic,
+            .key = span_of(identity),
+            .value = buf_span(&value),
+            .headers = headers.items,
+            .header_count = headers.count,
+        };
+        code = kafka_produce(publish->producer, &send, fn, arg, err);
+    }
+    buf_free(&value);
+    return code;
+}
+
+enum err_code publish_dead(const struct publish *publish, const struct publish_dead *dead,
+                           kafka_delivery_fn fn, void *arg, struct err *err)
+{
+    struct headers headers = { 0 };
+    snprintf(headers.id, sizeof headers.id, "%.*s", SPAN_ARG(dead->job_id));
+    snprintf(headers.ce_id, sizeof headers.ce_id, "dead:%" PRId32 ":%" PRId64, dead->partition,
+             dead->offset);
+    snprintf(headers.ce_type, sizeof headers.ce_type, "errand.dead");
+    add_cloudevent(&headers, publish->source, "application/protobuf");
+    add(&headers, TOPIC_HEADER_TRACEPARENT, dead->traceparent);
+
+    char partition[16];
+    char offset[24];
+    char turn[16];
+    snprintf(partition, sizeof partition, "%" PRId32, dead->partition);
+    snprintf(offset, sizeof offset, "%" PRId64, dead->offset);
+    snprintf(turn, sizeof turn, "%u", dead->turn);
+    add(&headers, TOPIC_HEADER_REASON, dead->reason);
+    add(&headers, TOPIC_HEADER_DETAIL, dead->detail);
+    add(&headers, TOPIC_HEADER_SOURCE_TOPIC, span_of(dead->topic));
+    add(&headers, TOPIC_HEADER_SOURCE_PARTITION, span_of(partition));
+    add(&headers, TOPIC_HEADER_SOURCE_OFFSET, span_of(offset));
+    add(&headers, TOPIC_HEADER_TURN, span_of(turn));
+
+    char topic[TOPIC_NAME_MAX];
+    queue_topic(topic, sizeof topic, publish, TOPIC_DEAD, dead->queue);
+    struct kafka_send send = {
+        .topic = topic,
+        .key = dead->key,
+        .value = dead->value,
+        .headers = headers.items,
+        .header_count = headers.count,
+    };
+    return kafka_produce(publish->producer, &send, fn, arg, err);
+}

@@ -1,0 +1,40 @@
+/* Putting commands, events and dead letters on their topics: the envelope as value, the job's
+ * identity (or ordering key) as key, CloudEvents 1.0 attributes in binary mode and W3C trace
+ * context as headers, so that any Kafka client can read a record. thread: the producer's loop
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef PRODUCERS_PUBLISH_H
+#define PRODUCERS_PUBLISH_H
+
+#include "infra/kafka_producer.h"
+#include "schemas/job.h"
+
+struct publish {
+    struct kafka_producer *producer;
+    const char *namespace_; /* borrowed */
+    const char *source;     /* CloudEvents source, "/errand/gateway-1"; borrowed */
+};
+
+/* Each returns what kafka_produce or the codec returns; on ERR_OK `fn` is called once, later. */
+enum err_code publish_command(const struct publish *publish, const struct job_command *command,
+                              kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
+enum err_code publish_event(const struct publish *publish, const struct job_event *event,
+                            kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
+
+/* A command that was given up on: its bytes as they were, and why. */
+struct publish_dead {
+    struct span queue;
+    struct span key;    /* the record's key */
+    struct span value;  /* the record's bytes */
+    struct span job_id; /* empty when the record could not be read */
+    const char *topic;  /* where it was */
+    int32_t partition;
+    int64_t offset;
+    uint32_t turn;
+    struct span reason; /* stable error code */
+    struct span detail;
+    struct span traceparent;
+};
+enum err_code publish_dead(const struct publish *publish, const struct publish_dead *dead,
+                           kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,93 @@
+/* See fold.h. SPDX-License-Identifier: Apache-2.0 */
+#include "schemas/fold.h"
+
+/* Position of an event within its attempt. */
+static uint32_t phase_of(enum job_event_kind kind)
+{
+    switch (kind) {
+    case JOB_EVENT_STARTED:
+        return 1;
+    case JOB_EVENT_PROGRESS:
+        return 2;
+    case JOB_EVENT_RETRYING:
+    case JOB_EVENT_HELD:
+        return 3;
+    case JOB_EVENT_SUCCEEDED:
+    case JOB_EVENT_FAILED:
+    case JOB_EVENT_CANCELLED:
+    case JOB_EVENT_EXPIRED:
+    case JOB_EVENT_END:
+        break;
+    }
+    return 4;
+}
+
+static bool is_newer(const struct job_event *event, const struct job_record *record)
+{
+    if (event->turn != record->turn)
+        return event->turn > record->turn;
+    if (event->attempt != record->attempt)
+        return event->attempt > record->attempt;
+    return phase_of(event->kind) > record->phase;
+}
+
+bool fold_event(const struct job_record *record, const struct job_event *event, int64_t offset,
+                struct job_record *ret_record)
+{
+    enum job_state state = job_event_state(event->kind);
+    bool terminal = job_state_is_terminal(state);
+    if (record) {
+        if (!job_state_may_move(record->state, state))
+            return false;
+        if (!terminal && !is_newer(event, record))
+            return false;
+    }
+    struct job_record next = {
+        .facts = event->facts,
+        .state = state,
+        .turn = event->turn,
+        .attempt = event->attempt,
+        .phase = phase_of(event->kind),
+        .version = offset,
+        .started_at_ms = event->started_at_ms,
+        .finished_at_ms = terminal ? event->at_ms : 0,
+        .next_at_ms = event->next_at_ms,
+        .result = event->result,
+        .result_kind = event->result_kind,
+        .failure = event->failure,
+        .command_partition = event->command_partition,
+        .command_offset = event->command_offset,
+    };
+    if (record) { /* a live job keeps showing what its last attempt met */
+        if (!terminal && next.failure.code.size == 0)
+            next.failure = record->failure;
+        if (!terminal && next.started_at_ms == 0)
+            next.started_at_ms = record->started_at_ms;
+    }
+    *ret_record = next;
+    return true;
+}
+
+bool fold_command(const struct job_command *command, int32_t partition, int64_t offset,
+                  struct job_record *ret_record)
+{
+    if (command->turn != 0)
+        return false;
+    *ret_record = (struct job_record){
+        .facts = command->facts,
+        .state =
+            command->facts.run_at_ms > command->facts.created_at_ms ? JOB_SCHEDULED : JOB_QUEUED,
+        .version = -1,
+        .command_partition = partition,
+        .command_offset = offset,
+    };
+    ret_record->facts.origin_partition = partition;
+    ret_record->facts.origin_offset = offset;
+    return true;
+}
+
+const struct job_record *fold_merge(const struct job_record *from_command,
+                                    const struct job_record *from_events)
+{
+    return from_events ? from_events : from_command;
+}

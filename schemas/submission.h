@@ -1,0 +1,42 @@
+/* What a client submits: the body of POST /v1/jobs, checked. The JSON is parsed once; the payload
+ * is the client's own bytes. SPDX-License-Identifier: Apache-2.0 */
+#ifndef SCHEMAS_SUBMISSION_H
+#define SCHEMAS_SUBMISSION_H
+
+#include "schemas/buf.h"
+#include "schemas/job.h"
+
+struct submission_limits {
+    size_t depth_max;
+    size_t tokens_max;
+    size_t labels_max;
+};
+
+#define SUBMISSION_LABEL_NAME_MAX  63
+#define SUBMISSION_LABEL_VALUE_MAX 255
+
+/* Borrows from the body, except for what `json` keeps. */
+struct submission {
+    struct span type;
+    struct span payload; /* the bytes of the member's value, untouched */
+    struct job_label labels[JOB_LABELS_MAX];
+    size_t label_count;
+    struct json *json;
+};
+
+/* A job that goes beyond the limits, a member that does not exist, a wrong type: each an error that
+ * names the field. */
+enum err_code submission_parse(struct span body, const struct submission_limits *limits,
+                               struct submission *ret_submission, struct err *err) MUST_CHECK;
+void submission_clear(struct submission *submission);
+/* The fingerprint of the canonical body (RFC 8785 in spirit: members sorted, no white space): equal
+ * for bodies that mean the same. */
+void submission_fingerprint(const struct submission *submission, uint8_t ret[JOB_FINGERPRINT_SIZE]);
+
+/* The value of an Idempotency-Key header (draft-ietf-httpapi-idempotency-key-header: a
+ * structured-field string; the bare form is taken too): 1 to 255 printable ASCII characters.
+ * `store` gets the key with its quotes and escapes undone. */
+enum err_code submission_idempotency_key(struct span header, struct buf *store,
+                                         struct err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,58 @@
+/* See view.h. SPDX-License-Identifier: Apache-2.0 */
+#include "schemas/view.h"
+
+void view_key(struct buf *out, const char *namespace_, enum view_kind kind, const struct id *id)
+{
+    char identity[IDENTITY_TEXT_SIZE];
+    id_identity_text(id, identity);
+    buf_add_text(out, namespace_);
+    buf_add_char(out, ':');
+    buf_add_char(out, (char)kind);
+    buf_add_char(out, ':');
+    buf_add_text(out, identity);
+}
+
+void view_hash_key(struct buf *out, const char *namespace_)
+{
+    buf_add_text(out, namespace_);
+    buf_add_text(out, ":view");
+}
+
+static void partition_name(struct buf *out, const char *prefix, const char *topic,
+                           int32_t partition)
+{
+    buf_add_text(out, prefix);
+    buf_add_text(out, topic);
+    buf_add_char(out, ':');
+    buf_add_int(out, partition);
+}
+
+void view_epoch_key(struct buf *out, const char *namespace_, const char *topic, int32_t partition)
+{
+    buf_add_text(out, namespace_);
+    partition_name(out, ":e:", topic, partition);
+}
+
+void view_applied_field(struct buf *out, const char *topic, int32_t partition)
+{
+    partition_name(out, "a:", topic, partition);
+}
+
+void view_certified_field(struct buf *out, const char *topic, int32_t partition)
+{
+    partition_name(out, "p:", topic, partition);
+}
+
+void view_identity_join(struct buf *out, const char *cluster_id, const char *generation)
+{
+    buf_add_text(out, cluster_id);
+    buf_add_char(out, '/');
+    buf_add_text(out, generation);
+}
+
+void view_certificate(struct buf *out, const char *run_id, const char *identity)
+{
+    buf_add_text(out, run_id);
+    buf_add_char(out, '/');
+    buf_add_text(out, identity);
+}
