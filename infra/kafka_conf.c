@@ -40,7 +40,9 @@ static const char *const fixed[] = {
     "enable.auto.offset.store",
     "enable.idempotence",
     "enable.partition.eof",
+    "fetch.max.bytes",
     "group.id",
+    "heartbeat.interval.ms",
     "isolation.level",
     "linger.ms",
     "log.queue",
@@ -51,6 +53,7 @@ static const char *const fixed[] = {
     "partition.assignment.strategy",
     "partitioner",
     "queue.buffering.max.ms",
+    "queued.max.messages.kbytes",
     "request.required.acks",
     "session.timeout.ms",
     "transactional.id",
@@ -94,17 +97,30 @@ static enum err_code set_property(rd_kafka_conf_t *conf, const struct config_pai
     return ERR_OK;
 }
 
+static void set_own(rd_kafka_conf_t *conf, const char *name, const char *value)
+{
+    char text[256];
+    rd_kafka_conf_res_t result = rd_kafka_conf_set(conf, name, value, text, sizeof text);
+    assert(result == RD_KAFKA_CONF_OK);
+    (void)result;
+}
+
+static void set_all(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        set_own(conf, properties[i].name, properties[i].value);
+}
+
 enum err_code kafka_conf_new(const struct config_kafka *config, const char *client_id,
+                             const struct kafka_property *properties, size_t count,
                              rd_kafka_conf_t **ret_conf, struct err *err)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
-    kafka_conf_set(conf, defaults, sizeof defaults / sizeof *defaults);
-    const struct kafka_property own[] = {
-        { "bootstrap.servers", config->brokers },
-        { "client.id", client_id },
-    };
-    kafka_conf_set(conf, own, sizeof own / sizeof *own);
     rd_kafka_conf_set_log_cb(conf, on_log);
+    set_own(conf, "bootstrap.servers", config->brokers);
+    set_own(conf, "client.id", client_id);
+    set_all(conf, defaults, sizeof defaults / sizeof *defaults);
+    set_all(conf, properties, count);
     for (size_t i = 0; i < config->properties.count; i++) {
         enum err_code code = set_property(conf, &config->properties.items[i], err);
         if (code) {
@@ -116,22 +132,11 @@ enum err_code kafka_conf_new(const struct config_kafka *config, const char *clie
     return ERR_OK;
 }
 
-void kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        char text[256];
-        rd_kafka_conf_res_t result =
-            rd_kafka_conf_set(conf, properties[i].name, properties[i].value, text, sizeof text);
-        assert(result == RD_KAFKA_CONF_OK);
-        (void)result;
-    }
-}
-
 void kafka_conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value)
 {
     char text[24];
     snprintf(text, sizeof text, "%" PRId64, value);
-    kafka_conf_set(conf, &(struct kafka_property){ name, text }, 1);
+    set_own(conf, name, text);
 }
 
 enum err_code kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, struct log *log,

@@ -14,17 +14,17 @@
 
 /* --- configuration (kafka_conf.c) --- */
 
-/* What every client has: brokers, client id, timeouts fit for a service, then the pass-through
- * properties. A property that librdkafka does not know, or that is part of Errand's promises, is an
- * ERR_CONFIG naming it. */
-enum err_code kafka_conf_new(const struct config_kafka *config, const char *client_id,
-                             rd_kafka_conf_t **ret_conf, struct err *err) MUST_CHECK;
 struct kafka_property {
     const char *name;
     const char *value;
 };
-/* For our own properties: a name or value that librdkafka refuses is a programmer error. */
-void kafka_conf_set(rd_kafka_conf_t *conf, const struct kafka_property *properties, size_t count);
+/* What every client has (brokers, client id, timeouts fit for a service), then `properties` of this
+ * kind of client, then the configuration's own. One of those that librdkafka does not know, or that
+ * Errand's promises rest on, is an ERR_CONFIG naming it. */
+enum err_code kafka_conf_new(const struct config_kafka *config, const char *client_id,
+                             const struct kafka_property *properties, size_t count,
+                             rd_kafka_conf_t **ret_conf, struct err *err) MUST_CHECK;
+/* For properties that the configuration cannot set. */
 void kafka_conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value);
 
 /* --- a client: one rd_kafka_t. Its owner's loop uses it, and so do questions on the thread pool;
@@ -83,6 +83,19 @@ struct kafka_warm_spec {
 void kafka_warm_start(struct kafka_warm **list, const struct kafka_warm_spec *spec);
 /* Their `done` is not called any more. */
 void kafka_warm_forget(struct kafka_warm **list);
+
+/* --- blocking questions about offsets (kafka_offsets.c) --- */
+
+/* Sets each element's offset to where its log starts (`which` is RD_KAFKA_OFFSET_BEGINNING) or ends
+ * (RD_KAFKA_OFFSET_END). What has no answer is asked again until the deadline or until *stopping;
+ * then it is -1 and the code ERR_KAFKA. thread: any */
+enum err_code kafka_offsets_query(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                  int64_t which, int64_t until_ms, const atomic_bool *stopping,
+                                  struct err *err) MUST_CHECK;
+/* The same for the offsets that rk's own group has committed; -1 where there is none. */
+enum err_code kafka_offsets_committed(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
+                                      int64_t until_ms, const atomic_bool *stopping,
+                                      struct err *err) MUST_CHECK;
 
 /* --- metrics that may be absent --- */
 struct metric *kafka_counter(struct metrics *metrics, const char *name, const char *help,
