@@ -23,10 +23,9 @@ struct loop_posts {
 
 struct loop {
     uv_loop_t uv;
-    uv_check_t turn;  /* after the I/O of a turn: runs the tasks */
-    uv_idle_t awake;  /* active while a task is deferred, so that the next poll does not wait */
-    uv_async_t wake;  /* tells the loop of posts */
-    uv_timer_t never; /* keeps loop_run running when nothing else is open */
+    uv_check_t turn; /* after the I/O of a turn: runs the tasks */
+    uv_idle_t awake; /* active while a task is deferred, so that the next poll does not wait */
+    uv_async_t wake; /* tells the loop of posts; open, it keeps loop_run from returning by itself */
 
     struct loop_task *deferred; /* to run at the end of this turn */
     struct loop_task **deferred_end;
