@@ -1,0 +1,166 @@
+/* See config_check.h. SPDX-License-Identifier: Apache-2.0 */
+#include "infra/config_check.h"
+
+#include "infra/config_format.h"
+#include "schemas/mem.h"
+#include "schemas/timefmt.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define NAMES_SHOWN 20
+
+void config_check_problem(struct config_loader *loader, const char *path, const char *format, ...)
+{
+    char text[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, sizeof text, format, args);
+    va_end(args);
+    config_loader_problem(loader, config_loader_find(loader, path), path, "%s", text);
+}
+
+bool config_check_name(struct config_loader *loader, const char *path,
+                       const struct config_scope *map, const char *name)
+{
+    size_t count = config_table_entry_count(map, loader->config);
+    const char **names = mem_zalloc(count, sizeof *names);
+    bool found = false;
+    struct buf list = BUF_INIT(800);
+    for (size_t i = 0; i < count; i++) {
+        names[i] = config_table_entry_name(map, loader->config, i);
+        found = found || strcmp(names[i], name) == 0;
+        if (i < NAMES_SHOWN)
+            buf_printf(&list, "%s%s", i ? ", " : "", names[i]);
+    }
+    char hint[CONFIG_HINT_SIZE];
+    config_loader_hint(span_of(name), names, count, hint);
+    if (!found)
+        config_check_problem(loader, path, "%s is not among the %s of this configuration (%s)%s",
+                             name, map->name, count ? list.data : "there are none", hint);
+    buf_free(&list);
+    free(names);
+    return found;
+}
+
+/* --- what must be there --- */
+
+static void check_required(struct config_loader *loader, const struct config_scope *scope,
+                           void *base, const char *prefix)
+{
+    for (size_t i = 0; i < scope->key_count; i++) {
+        const struct config_key *key = &scope->keys[i];
+        if (key->kind != CONFIG_TEXT || key->min == 0)
+            continue;
+        const char *text;
+        memcpy(&text, config_table_member(key, base), sizeof text);
+        char path[CONFIG_PATH_SIZE];
+        snprintf(path, sizeof path, "%s%s", prefix, key->path);
+        if (!text[0] && !config_loader_has(loader, path))
+            config_check_problem(loader, path, "is missing; give it here. %s", key->doc);
+    }
+}
+
+static void check_all_required(struct config_loader *loader)
+{
+    for (size_t i = 1; i < config_scope_count; i++) {
+        const struct config_scope *scope = &config_scopes[i];
+        for (size_t j = 0; j < config_table_entry_count(scope, loader->config); j++) {
+            char prefix[CONFIG_PATH_SIZE];
+            snprintf(prefix, sizeof prefix, "%s.%s.", scope->name,
+                     config_table_entry_name(scope, loader->config, j));
+            check_required(loader, scope, config_table_entry(scope, loader->config, j), prefix);
+        }
+    }
+}
+
+/* --- what must fit together --- */
+
+static void check_listeners(struct config_loader *loader)
+{
+    const struct config *config = loader->config;
+    const struct {
+        const char *path;
+        const struct config_http *http;
+    } listeners[] = {
+        { "gateway.listen", &config->gateway.http },
+        { "worker.listen", &config->worker.http },
+        { "recorder.listen", &config->recorder.http },
+        { "simulator.listen", &config->simulator.http },
+    };
+    for (size_t i = 0; !config->gateway.insecure && i < sizeof listeners / sizeof *listeners; i++) {
+        if (!config_format_is_loopback(span_of(listeners[i].http->listen)))
+            config_check_problem(loader, listeners[i].path,
+                                 "%s can be reached from other machines, and there are no API "
+                                 "keys; use 127.0.0.1, or "
+                                 "set gateway.insecure: true if everybody there may use it",
+                                 listeners[i].http->listen);
+    }
+}
+
+static void check_queues(struct config_loader *loader)
+{
+    const struct config_strings *queues = &loader->config->worker.queues;
+    for (size_t i = 0; i < queues->count; i++)
+        config_check_name(loader, "worker.queues", &config_scopes[1], queues->items[i]);
+}
+
+static void check_secrets(struct config_loader *loader)
+{
+    if (loader->config->type_count > 0 && loader->config->id_secrets.count == 0 &&
+        !config_loader_has(loader, "secrets.id"))
+        config_check_problem(loader, "secrets.id",
+                             "is missing; job ids are signed with it: make a secret with openssl "
+                             "rand -hex 32, keep it "
+                             "in a file with mode 600, and write id: [\"file:PATH\"]");
+}
+
+static void check_recorder(struct config_loader *loader)
+{
+    const struct config *config = loader->config;
+    if (config->recorder.queued_after_ms >= config->gateway.lag_limit_ms)
+        config_check_problem(
+            loader, "recorder.queued_after",
+            "must be shorter than gateway.lag_limit, or waiting jobs would be answered 404");
+}
+
+/* A record must outlive the job it tells of, or what is rebuilt from the topics would miss it. */
+static void check_retention(struct config_loader *loader, const char *path, int64_t retention_ms)
+{
+    const struct config *config = loader->config;
+    const struct config_type *longest = NULL;
+    int64_t needed_ms = retention_ms;
+    for (size_t i = 0; i < config->type_count; i++) {
+        int64_t life_ms = config->types[i].max_age_ms + config->types[i].retention_ms;
+        if (life_ms > needed_ms) {
+            needed_ms = life_ms;
+            longest = &config->types[i];
+        }
+    }
+    if (!longest)
+        return;
+    struct buf text = BUF_INIT(256);
+    timefmt_duration(retention_ms, &text);
+    buf_add_text(&text, " is shorter than the ");
+    timefmt_duration(needed_ms, &text);
+    config_check_problem(loader, path,
+                         "%s that a job of type %s is kept (max_age + retention); raise %s, or "
+                         "lower types.%s.max_age or "
+                         "types.%s.retention",
+                         text.data, longest->name, path, longest->name, longest->name);
+    buf_free(&text);
+}
+
+void config_check(struct config_loader *loader)
+{
+    check_all_required(loader);
+    check_listeners(loader);
+    check_queues(loader);
+    check_secrets(loader);
+    check_recorder(loader);
+    check_retention(loader, "kafka.retention_commands",
+                    loader->config->kafka.retention_commands_ms);
+    check_retention(loader, "kafka.retention_replies", loader->config->kafka.retention_replies_ms);
+    config_check_types(loader);
+}
