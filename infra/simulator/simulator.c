@@ -1,0 +1,523 @@
+/* A call comes in, is written into the ledger, waits if it is asked to, and is answered. A waiting
+ * call is a parked request and a timer, so tens of thousands may wait. See simulator.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "infra/simulator/simulator.h"
+
+#include "infra/clock.h"
+#include "infra/simulator/answers.h"
+#include "infra/simulator/behaviour.h"
+#include "infra/simulator/control.h"
+#include "infra/simulator/digits.h"
+#include "infra/simulator/echo.h"
+#include "infra/simulator/ledger.h"
+#include "schemas/json.h"
+#include "schemas/mem.h"
+#include "schemas/suggest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define COUNT(array) (sizeof(array) / sizeof *(array))
+
+#define ANSWER_BYTES_MAX (8 * 1024 * 1024)
+#define CONTROL_BODY_MAX 4096
+#define LEDGER_LIMIT     1000 /* calls in one answer, unless the request says otherwise */
+#define LEDGER_LIMIT_MAX 10000
+#define QUERY_NAMES_MAX  8
+#define JSON_DEPTH_MAX   4
+#define JSON_TOKENS_MAX  64
+#define DRAIN_RETRY_S    5
+
+struct call;
+
+struct simulator {
+    struct service *service;
+    struct ledger *ledger;
+    struct control *control;
+    uint64_t seed;
+    struct call *waiting; /* list of calls whose time has not come */
+    size_t waiting_count;
+    struct metric *calls_total, *waiting_now;
+};
+
+/* One third party. */
+struct endpoint {
+    enum err_code (*answer)(uint64_t seed, struct http_request *req, struct buf *out,
+                            struct err *err);
+    /* The query arguments it knows, beside "simulate"; NULL-terminated. NULL: any. */
+    const char *const *query;
+};
+
+struct call {
+    struct simulator *simulator;
+    struct http_request *req;
+    const struct endpoint *endpoint;
+    struct behaviour_plan plan;
+    int64_t seq;
+    struct loop_timer *timer;
+    struct call *previous, *next;
+};
+
+/* --- answering --- */
+
+static void reply_json(struct http_request *req, const struct buf *body)
+{
+    http_reply(req, &(struct http_answer){ .status = 200,
+                                           .content_type = "application/json",
+                                           .body = buf_span(body) });
+}
+
+static void reply_simulated(struct http_request *req, const struct behaviour_plan *plan)
+{
+    char retry_after[24];
+    char body[64];
+    snprintf(retry_after, sizeof retry_after, "%lld", (long long)plan->retry_after_s);
+    snprintf(body, sizeof body, "{\"simulated\":true,\"status\":%d}", plan->status);
+    const struct http_header_line header = { "Retry-After", retry_after };
+    bool has_body = plan->status != 204 && plan->status != 304; /* RFC 9110, 15.3.5 and 15.4.5 */
+    http_reply(req, &(struct http_answer){
+                        .status = plan->status,
+                        .content_type = has_body ? "application/json" : NULL,
+                        .body = span_of(has_body ? body : NULL),
+                        .headers = &header,
+                        .header_count = plan->retry_after_s >= 0 ? 1 : 0,
+                    });
+}
+
+/* Into the ledger first: who has the answer finds its call finished there. */
+static void finish(struct call *call, int status)
+{
+    ledger_finish(call->simulator->ledger, call->seq, status, clock_wall_ms());
+}
+
+static void answer(struct call *call)
+{
+    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    struct err err = { 0 };
+    if (call->plan.status) {
+        finish(call, call->plan.status);
+        reply_simulated(call->req, &call->plan);
+        return;
+    }
+    enum err_code code = call->endpoint->answer(call->simulator->seed, call->req, &body, &err);
+    if (code == ERR_OK && body.overflow)
+        code = err_set(&err, ERR_BODY_TOO_LARGE, "the answer would be larger than %d bytes",
+                       ANSWER_BYTES_MAX);
+    finish(call, code ? err_http_status(code) : 200);
+    if (code)
+        http_reply_problem(call->req, &err, 0, NULL);
+    else
+        reply_json(call->req, &body);
+    buf_free(&body);
+}
+
+/* --- waiting --- */
+
+static void set_waiting(struct simulator *simulator, size_t count)
+{
+    simulator->waiting_count = count;
+    metric_set(simulator->waiting_now, (double)count);
+}
+
+static void leave(struct call *call)
+{
+    struct simulator *simulator = call->simulator;
+    if (call->previous)
+        call->previous->next = call->next;
+    else
+        simulator->waiting = call->next;
+    if (call->next)
+        call->next->previous = call->previous;
+    set_waiting(simulator, simulator->waiting_count - 1);
+    loop_timer_free(call->timer);
+    free(call);
+}
+
+static void on_time(void *arg)
+{
+    struct call *call = arg;
+    answer(call);
+    leave(call);
+}
+
+static void on_gone(struct http_request *req, void *context)
+{
+    struct call *call = context;
+    (void)req;
+    finish(call, 0);
+    leave(call);
+}
+
+static void wait_for_time(const struct call *arrived)
+{
+    struct simulator *simulator = arrived->simulator;
+    struct call *call = MEM_NEW(*call);
+    *call = *arrived;
+    call->next = simulator->waiting;
+    if (call->next)
+        call->next->previous = call;
+    simulator->waiting = call;
+    set_waiting(simulator, simulator->waiting_count + 1);
+    http_set_context(call->req, call);
+    http_on_close(call->req, on_gone);
+    call->timer = loop_timer_new(service_loop(simulator->service), on_time, call);
+    loop_timer_start(call->timer, call->plan.delay_ms, 0);
+}
+
+/* --- arriving --- */
+
+struct query_check {
+    const char *names[QUERY_NAMES_MAX];
+    size_t count;
+    enum err_code code;
+    struct err *err;
+};
+
+static void check_query_name(void *arg, struct span name, struct span value)
+{
+    struct query_check *check = arg;
+    (void)value;
+    for (size_t i = 0; i < check->count; i++) {
+        if (span_is(name, check->names[i]))
+            return;
+    }
+    const char *nearest = suggest_nearest(name, check->names, check->count);
+    if (name.size > 64)
+        name.size = 64;
+    check->code =
+        err_field(check->err, ERR_INVALID_PARAMETER, "query",
+                  "there is no query parameter \"%.*s\" here%s%s%s", SPAN_ARG(name),
+                  nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
+}
+
+/* Refuses what would be ignored: in a test a misspelt argument should not look like a success. */
+static enum err_code check_query(struct http_request *req, const char *const *names,
+                                 const char *also, struct err *err)
+{
+    struct query_check check = { .err = err };
+    for (; *names; names++)
+        check.names[check.count++] = *names;
+    if (also)
+        check.names[check.count++] = also;
+    http_query_each(req, check_query_name, &check);
+    return check.code;
+}
+
+/* The call's own wish, else what is set for its path. */
+static struct span wish_of(const struct simulator *simulator, struct http_request *req)
+{
+    struct span wish = http_header(req, "X-Simulate");
+    if (wish.size == 0)
+        wish = http_query(req, "simulate");
+    return wish.size ? wish : control_find(simulator->control, http_path(req));
+}
+
+static void arrive(struct call *call, struct span wish)
+{
+    struct http_request *req = call->req;
+    struct ledger_call facts = {
+        .method = http_method(req),
+        .path = http_path(req),
+        .idempotency_key = http_header(req, "Idempotency-Key"),
+        .traceparent = http_header(req, "traceparent"),
+        .simulate = wish,
+        .started_ms = clock_wall_ms(),
+    };
+    if (!digits_parse(http_header(req, "Errand-Attempt"), &facts.attempt))
+        facts.attempt = 0;
+    call->seq = ledger_add(call->simulator->ledger, &facts);
+    metric_add(call->simulator->calls_total, 1);
+}
+
+static void serve(struct service *service, struct http_request *req,
+                  const struct endpoint *endpoint)
+{
+    struct simulator *simulator = service_state(service);
+    struct call call = { .simulator = simulator, .req = req, .endpoint = endpoint };
+    struct span wish = wish_of(simulator, req);
+    struct behaviour behaviour;
+    struct err err = { 0 };
+    int64_t earlier =
+        ledger_count(simulator->ledger, http_header(req, "Idempotency-Key"), http_path(req));
+    arrive(&call, wish);
+    enum err_code code =
+        endpoint->query ? check_query(req, endpoint->query, "simulate", &err) : ERR_OK;
+    if (code == ERR_OK)
+        code = behaviour_parse(wish, &behaviour, &err);
+    if (code) {
+        finish(&call, err_http_status(code));
+        http_reply_problem(req, &err, 0, NULL);
+        return;
+    }
+    call.plan = behaviour_decide(&behaviour, earlier);
+    if (call.plan.delay_ms > 0)
+        wait_for_time(&call);
+    else
+        answer(&call);
+}
+
+/* --- the third parties --- */
+
+static enum err_code answer_quote(uint64_t seed, struct http_request *req, struct buf *out,
+                                  struct err *err)
+{
+    return answers_quote(seed, http_param(req, 0), http_query(req, "topic"), out, err);
+}
+
+static enum err_code answer_stock(uint64_t seed, struct http_request *req, struct buf *out,
+                                  struct err *err)
+{
+    return answers_stock(seed, http_param(req, 0), http_query(req, "day"), out, err);
+}
+
+static enum err_code answer_images(uint64_t seed, struct http_request *req, struct buf *out,
+                                   struct err *err)
+{
+    return answers_images(seed, http_query(req, "q"), out, err);
+}
+
+static enum err_code answer_weather(uint64_t seed, struct http_request *req, struct buf *out,
+                                    struct err *err)
+{
+    return answers_weather(seed, http_param(req, 0), http_query(req, "day"), out, err);
+}
+
+static enum err_code answer_time(uint64_t seed, struct http_request *req, struct buf *out,
+                                 struct err *err)
+{
+    (void)seed;
+    return answers_time(http_param(req, 0), http_query(req, "at"), out, err);
+}
+
+static enum err_code answer_echo(uint64_t seed, struct http_request *req, struct buf *out,
+                                 struct err *err)
+{
+    (void)seed;
+    (void)err;
+    echo_write(req, out);
+    return ERR_OK;
+}
+
+static void on_quotes(struct http_request *req, void *service)
+{
+    static const char *const query[] = { "topic", NULL };
+    static const struct endpoint endpoint = { answer_quote, query };
+    serve(service, req, &endpoint);
+}
+
+static void on_stocks(struct http_request *req, void *service)
+{
+    static const char *const query[] = { "day", NULL };
+    static const struct endpoint endpoint = { answer_stock, query };
+    serve(service, req, &endpoint);
+}
+
+static void on_images(struct http_request *req, void *service)
+{
+    static const char *const query[] = { "q", NULL };
+    static const struct endpoint endpoint = { answer_images, query };
+    serve(service, req, &endpoint);
+}
+
+static void on_weather(struct http_request *req, void *service)
+{
+    static const char *const query[] = { "day", NULL };
+    static const struct endpoint endpoint = { answer_weather, query };
+    serve(service, req, &endpoint);
+}
+
+static void on_time_in(struct http_request *req, void *service)
+{
+    static const char *const query[] = { "at", NULL };
+    static const struct endpoint endpoint = { answer_time, query };
+    serve(service, req, &endpoint);
+}
+
+static void on_echo(struct http_request *req, void *service)
+{
+    static const struct endpoint endpoint = { answer_echo, NULL };
+    serve(service, req, &endpoint);
+}
+
+/* --- the operator's side --- */
+
+static struct simulator *simulator_of(void *service)
+{
+    return service_state(service);
+}
+
+static void reply_control(struct http_request *req, const struct simulator *simulator)
+{
+    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    control_document(simulator->control, &body);
+    reply_json(req, &body);
+    buf_free(&body);
+}
+
+static void on_control_get(struct http_request *req, void *service)
+{
+    reply_control(req, simulator_of(service));
+}
+
+static void check_control_member(void *arg, struct span name, const struct json *value)
+{
+    static const char *const names[] = { "simulate", "match" };
+    struct query_check *check = arg;
+    if (!span_is(name, names[0]) && !span_is(name, names[1]))
+        check->code = err_field(check->err, ERR_UNKNOWN_FIELD, "body",
+                                "the members are \"simulate\" and \"match\", no others");
+    else if (!json_text(value).data)
+        check->code = err_field(check->err, ERR_INVALID_FIELD, "body",
+                                "\"simulate\" and \"match\" are texts");
+}
+
+static enum err_code put_control(struct control *control, const struct json *body, struct err *err)
+{
+    struct query_check check = { .err = err };
+    if (!json_get(body, "simulate"))
+        return err_field(err, ERR_MISSING_FIELD, "simulate",
+                         "the body must be like {\"simulate\":\"slow=200\",\"match\":\"/quotes\"}");
+    json_each(body, check_control_member, &check);
+    if (check.code)
+        return check.code;
+    const struct json *match = json_get(body, "match");
+    return control_set(control, match ? json_text(match) : span_of(""),
+                       json_text(json_get(body, "simulate")), err);
+}
+
+static void on_control_put(struct http_request *req, void *service)
+{
+    const struct json_limits limits = { .depth_max = JSON_DEPTH_MAX,
+                                        .tokens_max = JSON_TOKENS_MAX };
+    struct json *body = NULL;
+    struct err err = { 0 };
+    enum err_code code = json_parse(http_body(req), &limits, &body, &err);
+    if (code == ERR_OK)
+        code = put_control(simulator_of(service)->control, body, &err);
+    json_free(body);
+    if (code)
+        http_reply_problem(req, &err, 0, NULL);
+    else
+        reply_control(req, simulator_of(service));
+}
+
+static void on_control_delete(struct http_request *req, void *service)
+{
+    control_clear(simulator_of(service)->control);
+    http_reply(req, &(struct http_answer){ .status = 204 });
+}
+
+static enum err_code take_number(struct http_request *req, const char *name, int64_t max,
+                                 int64_t *number, struct err *err)
+{
+    struct span text = http_query(req, name);
+    if (!text.data)
+        return ERR_OK;
+    if (!digits_parse(text, number) || *number > max)
+        return err_field(err, ERR_INVALID_PARAMETER, name, "%s must be a whole number up to %lld",
+                         name, (long long)max);
+    return ERR_OK;
+}
+
+static enum err_code take_filter(struct http_request *req, struct ledger_filter *filter,
+                                 struct err *err)
+{
+    static const char *const names[] = { "since", "key", "path", "limit", NULL };
+    int64_t limit = LEDGER_LIMIT;
+    enum err_code code = check_query(req, names, NULL, err);
+    if (code == ERR_OK)
+        code = take_number(req, "since", INT64_MAX / 2, &filter->since, err);
+    if (code == ERR_OK)
+        code = take_number(req, "limit", LEDGER_LIMIT_MAX, &limit, err);
+    filter->limit = (size_t)limit;
+    filter->key = http_query(req, "key");
+    filter->path = http_query(req, "path");
+    return code;
+}
+
+static void on_ledger_get(struct http_request *req, void *service)
+{
+    struct ledger_filter filter = { 0 };
+    struct err err = { 0 };
+    if (take_filter(req, &filter, &err)) {
+        http_reply_problem(req, &err, 0, NULL);
+        return;
+    }
+    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    ledger_list(simulator_of(service)->ledger, &filter, &body);
+    reply_json(req, &body);
+    buf_free(&body);
+}
+
+static void on_ledger_summary(struct http_request *req, void *service)
+{
+    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    ledger_summary(simulator_of(service)->ledger, &body);
+    reply_json(req, &body);
+    buf_free(&body);
+}
+
+static void on_ledger_delete(struct http_request *req, void *service)
+{
+    ledger_clear(simulator_of(service)->ledger);
+    http_reply(req, &(struct http_answer){ .status = 204 });
+}
+
+const struct http_route simulator_routes[] = {
+    { "GET", "/quotes/{author}", on_quotes, 0 },
+    { "GET", "/stocks/{symbol}", on_stocks, 0 },
+    { "GET", "/images", on_images, 0 },
+    { "GET", "/weather/{city}", on_weather, 0 },
+    { "GET", "/time/{zone}", on_time_in, 0 },
+    { "POST", "/echo", on_echo, SIZE_MAX },
+    { "GET", "/control", on_control_get, 0 },
+    { "PUT", "/control", on_control_put, CONTROL_BODY_MAX },
+    { "DELETE", "/control", on_control_delete, 0 },
+    { "GET", "/ledger", on_ledger_get, 0 },
+    { "GET", "/ledger/summary", on_ledger_summary, 0 },
+    { "DELETE", "/ledger", on_ledger_delete, 0 },
+};
+const size_t simulator_route_count = COUNT(simulator_routes);
+
+/* --- the service --- */
+
+enum err_code simulator_start(struct service *service, void **ret_state, struct err *err)
+{
+    (void)err; /* nothing here can fail */
+    const struct config_simulator *config = &service_config(service)->simulator;
+    struct metrics *metrics = service_metrics(service);
+    struct simulator *simulator = MEM_NEW(*simulator);
+    simulator->service = service;
+    simulator->seed = (uint64_t)config->seed;
+    simulator->ledger = ledger_new((size_t)config->ledger_max);
+    simulator->control = control_new();
+    simulator->calls_total =
+        metrics_counter(metrics, "errand_simulator_calls_total",
+                        "Calls that reached the simulated third parties.", NULL);
+    simulator->waiting_now = metrics_gauge(metrics, "errand_simulator_waiting",
+                                           "Calls that wait to be answered later.", NULL);
+    *ret_state = simulator;
+    return ERR_OK;
+}
+
+void simulator_drain(void *state)
+{
+    struct simulator *simulator = state;
+    while (simulator->waiting) {
+        struct call *call = simulator->waiting;
+        call->plan = (struct behaviour_plan){ .status = 503, .retry_after_s = DRAIN_RETRY_S };
+        answer(call);
+        leave(call);
+    }
+    service_drained(simulator->service);
+}
+
+void simulator_stop(void *state)
+{
+    struct simulator *simulator = state;
+    while (simulator->waiting)
+        leave(simulator->waiting);
+    ledger_free(simulator->ledger);
+    control_free(simulator->control);
+    free(simulator);
+}
