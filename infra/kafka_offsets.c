@@ -44,17 +44,16 @@ static rd_kafka_resp_err_t take_answers(rd_kafka_topic_partition_list_t *list,
                                         const rd_kafka_topic_partition_list_t *answers)
 {
     rd_kafka_resp_err_t e = RD_KAFKA_RESP_ERR_NO_ERROR;
-    for (int i = 0, next = 0; i < answers->cnt; i++) {
+    for (int i = 0; i < answers->cnt; i++) {
         const rd_kafka_topic_partition_t *answer = &answers->elems[i];
-        while (list->elems[next].offset >= 0)
-            next++;
+        rd_kafka_topic_partition_t *element =
+            rd_kafka_topic_partition_list_find(list, answer->topic, answer->partition);
         if (answer->err)
             e = answer->err;
-        else if (answer->offset >= 0)
-            list->elems[next].offset = answer->offset;
-        else
+        else if (answer->offset < 0)
             e = RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE;
-        next++;
+        else if (element)
+            element->offset = answer->offset;
     }
     return e;
 }
