@@ -26,7 +26,7 @@ struct loop_signal {
     void *arg;
 };
 
-struct work {
+struct blocking {
     uv_work_t uv;
     loop_fn work;
     loop_fn done;
@@ -352,25 +352,25 @@ void loop_signal_free(struct loop_signal *watch)
 
 static void on_work(uv_work_t *uv)
 {
-    const struct work *work = uv->data;
-    work->work(work->arg);
+    const struct blocking *blocking = uv->data;
+    blocking->work(blocking->arg);
 }
 
 static void on_work_done(uv_work_t *uv, int status)
 {
     (void)status; /* work is never cancelled */
-    struct work *work = uv->data;
-    work->done(work->arg);
-    free(work);
+    struct blocking *blocking = uv->data;
+    blocking->done(blocking->arg);
+    free(blocking);
 }
 
-void loop_work(struct loop *loop, loop_fn work_fn, loop_fn done, void *arg)
+void loop_work(struct loop *loop, loop_fn work, loop_fn done, void *arg)
 {
-    struct work *work = MEM_NEW(*work);
-    work->work = work_fn;
-    work->done = done;
-    work->arg = arg;
-    work->uv.data = work;
-    int failed = uv_queue_work(&loop->uv, &work->uv, on_work, on_work_done);
+    struct blocking *blocking = MEM_NEW(*blocking);
+    blocking->work = work;
+    blocking->done = done;
+    blocking->arg = arg;
+    blocking->uv.data = blocking;
+    int failed = uv_queue_work(&loop->uv, &blocking->uv, on_work, on_work_done);
     assert(failed == 0);
 }

@@ -60,9 +60,9 @@ static void note(struct scene *scene, char what)
 
 struct step {
     struct scene *scene;
-    char name;
     struct loop_task *then_defer;
     struct loop_task *then_undefer;
+    char name;
     bool stops;
 };
 
@@ -81,10 +81,10 @@ static void on_step(void *arg)
 static void test_tasks_run_in_order_and_later_ones_in_the_next_turn(void **state)
 {
     struct scene *scene = *state;
-    struct step steps[4] = { { scene, 'a', NULL, NULL, false },
-                             { scene, 'b', NULL, NULL, false },
-                             { scene, 'c', NULL, NULL, false },
-                             { scene, 'd', NULL, NULL, true } };
+    struct step steps[4] = { { scene, NULL, NULL, 'a', false },
+                             { scene, NULL, NULL, 'b', false },
+                             { scene, NULL, NULL, 'c', false },
+                             { scene, NULL, NULL, 'd', true } };
     struct loop_task tasks[4];
     for (size_t i = 0; i < 4; i++)
         tasks[i] = (struct loop_task){ .fn = on_step, .arg = &steps[i] };
@@ -103,10 +103,10 @@ static void test_tasks_run_in_order_and_later_ones_in_the_next_turn(void **state
 static void test_a_task_taken_out_does_not_run(void **state)
 {
     struct scene *scene = *state;
-    struct step steps[4] = { { scene, 'a', NULL, NULL, false },
-                             { scene, 'b', NULL, NULL, false },
-                             { scene, 'c', NULL, NULL, true },
-                             { scene, 'd', NULL, NULL, false } };
+    struct step steps[4] = { { scene, NULL, NULL, 'a', false },
+                             { scene, NULL, NULL, 'b', false },
+                             { scene, NULL, NULL, 'c', true },
+                             { scene, NULL, NULL, 'd', false } };
     struct loop_task tasks[4];
     for (size_t i = 0; i < 4; i++)
         tasks[i] = (struct loop_task){ .fn = on_step, .arg = &steps[i] };
