@@ -27,6 +27,7 @@ BANNED = re.compile(
 SLEEPS = re.compile(r"\b(sleep|usleep|nanosleep|clock_nanosleep|thrd_sleep|uv_sleep)\s*\(")
 SLEEP_ALLOWED = "tests/system/waiting.py"  # the one place that may wait between two looks at a condition
 INCLUDE = re.compile(r'^\s*#\s*include\s*([<"])([^>"]+)[>"]', re.M)
+SPDX = re.compile(r"SPDX-License-Identifier:[\s*]+Apache-2\.0")
 FILE_LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 ROOT_ALLOWED = {"docs", "tests", ".ci", ".github", *LAYERS}
@@ -99,7 +100,7 @@ def check_file(path):
     is_c = path.endswith((".c", ".h"))
     if lines > FILE_LINES_MAX:
         say(path, lines, f"longer than {FILE_LINES_MAX} lines")
-    if "SPDX-License-Identifier: Apache-2.0" not in "\n".join(text.splitlines()[:80]):
+    if not SPDX.search(text):
         say(path, 1, "no SPDX line near the top")
     for match in re.finditer(r"\b(TODO|FIXME|XXX)\b", text):
         if not path.startswith("tests/layers"):

@@ -70,8 +70,8 @@ def test_a_stopping_gateway_finishes_the_requests_it_has(own_stack):
     job = stack.submit("probe.call", {"simulate": "slow=1500"})
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(stack.read, job["id"], 20)
-        waits = f'http://{stack.address("gateway-1")}/metrics'
-        wait_until(lambda: not waiting.done() and requests.get(waits, timeout=5).ok, 5, "the read waits")
+        address = f"http://{stack.address('gateway-1')}/v1/jobs/{job['id']}"
+        wait_until(lambda: requests.get(address, timeout=5).json()["state"] == "running", 10, "the job runs")
         pid = stack.signal("gateway-1", signal.SIGTERM)
         response = waiting.result(timeout=30)
     assert response.status_code in (200, 503), "an answer, not a broken connection"
