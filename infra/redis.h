@@ -43,29 +43,40 @@ void redis_command(struct redis *redis, redis_fn fn, void *arg, size_t argc,
 /* Literals: redis_command_text(r, fn, arg, 3, "SET", "a", "1"). */
 void redis_command_text(struct redis *redis, redis_fn fn, void *arg, size_t argc, ...);
 
-/* A Lua script, declared static: { .source = "..." }. */
+/* A Lua script, declared static const: { .source = "..." }. Its address identifies it; the clients
+ * of any thread may run it. */
 struct redis_script {
     const char *source;
-    char sha1[41]; /* filled on first use */
 };
-/* EVALSHA; on NOSCRIPT the script is sent with EVAL, within the same deadline. */
-void redis_script_run(struct redis *redis, struct redis_script *script, redis_fn fn, void *arg,
-                      size_t key_count, size_t argc, const struct span *argv);
+/* One EVALSHA; until Redis has told the digest, EVAL. A script that Redis has forgotten is loaded
+ * and asked for again within the same deadline (commands asked later may then come before it).
+ * argv: the keys, then the arguments. */
+void redis_script_run(struct redis *redis, const struct redis_script *script, redis_fn fn,
+                      void *arg, size_t key_count, size_t argc, const struct span *argv);
 
 /* --- subscriptions, on a connection of their own --- */
 struct redis_subscriber;
 typedef void (*redis_message_fn)(void *arg, struct span channel, struct span message);
-/* Called when all subscriptions have been lost (reconnected: they were made again, messages may be
- * missing). */
+/* Messages may have been missed: called when the connection is lost, and again once all
+ * subscriptions that were confirmed before have been made again. What is waited for must be read
+ * again, at the latest then. */
 typedef void (*redis_lost_fn)(void *arg);
+/* options->pending_max bounds the channels; options->arg goes to all three callbacks. A connection
+ * on which nothing comes is tried with PING every second, and given up after three timeouts. */
 struct redis_subscriber *redis_subscriber_open(struct loop *loop,
                                                const struct redis_options *options,
                                                redis_message_fn on_message, redis_lost_fn on_lost);
+/* Subscriptions not yet confirmed are told ERR_REDIS_GONE. Accepts NULL. */
 void redis_subscriber_close(struct redis_subscriber *subscriber);
-/* Subscribes; `confirmed` is called with ERR_OK once Redis has confirmed, or with ERR_REDIS_GONE.
- * Not from inside. */
+bool redis_subscriber_ready(const struct redis_subscriber *subscriber);
+/* Subscribes. `confirmed` is called once: with ERR_OK when Redis has confirmed (what is published
+ * from then on comes), or with ERR_REDIS_GONE (not connected, lost, not confirmed in time) or
+ * ERR_LIMIT: then the channel is not subscribed. Never from inside the call, and not after
+ * redis_unsubscribe. A channel has one subscription at a time. */
 void redis_subscribe(struct redis_subscriber *subscriber, struct span channel,
                      void (*confirmed)(void *arg, enum err_code code), void *arg);
+/* A message already on its way may still come. Does nothing for a channel that is not subscribed.
+ */
 void redis_unsubscribe(struct redis_subscriber *subscriber, struct span channel);
 
 /* --- replies --- */
