@@ -6,7 +6,6 @@
 #include "infra/config_env.h"
 #include "infra/config_value.h"
 #include "schemas/mem.h"
-#include "schemas/utf8.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -67,12 +66,21 @@ static bool read_file(struct config_loader *loader, struct buf *text)
 
 /* --- the tree into the struct --- */
 
+/* Fit for a message as it stands. */
+static bool is_plain(struct span name)
+{
+    bool control = false;
+    for (size_t i = 0; i < name.size; i++)
+        control = control || ((const unsigned char *)name.data)[i] < 0x20;
+    return name.size <= 2 * (size_t)CONFIG_QUOTED_SIZE && !control;
+}
+
 static void join(char joined[PATH_MAX_SIZE], const char *prefix, struct span name)
 {
     char quoted[CONFIG_QUOTED_SIZE];
     struct buf path = BUF_INIT(PATH_MAX_SIZE - 1);
     buf_printf(&path, "%s%s", prefix, prefix[0] ? "." : "");
-    if (name.size <= 2 * CONFIG_QUOTED_SIZE && utf8_is_text(name))
+    if (is_plain(name))
         buf_add_span(&path, name);
     else
         buf_add_text(&path, config_loader_quote(name, quoted));
@@ -251,7 +259,7 @@ static enum err_code give_report(struct config_loader *loader, char **ret_report
     return ERR_CONFIG;
 }
 
-enum err_code config_load_from(const char *path, char *const *environment,
+enum err_code config_load_from(const char *path, const char *const *environment,
                                struct config **ret_config, char **ret_report, struct err *err)
 {
     struct config_loader loader;
@@ -276,7 +284,7 @@ enum err_code config_load_from(const char *path, char *const *environment,
 enum err_code config_load(const char *path, struct config **ret_config, char **ret_report,
                           struct err *err)
 {
-    return config_load_from(path, environ, ret_config, ret_report, err);
+    return config_load_from(path, (const char *const *)environ, ret_config, ret_report, err);
 }
 
 static void clear_keys(const struct config_scope *scope, void *base)

@@ -192,7 +192,7 @@ struct config {
 enum err_code config_load(const char *path, struct config **ret_config, char **ret_report,
                           struct err *err) MUST_CHECK;
 /* The same with an environment of the caller's ("NAME=value", ends with NULL). */
-enum err_code config_load_from(const char *path, char *const *environment,
+enum err_code config_load_from(const char *path, const char *const *environment,
                                struct config **ret_config, char **ret_report,
                                struct err *err) MUST_CHECK;
 /* Frees it, wiping the secrets. Accepts NULL. */

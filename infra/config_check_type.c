@@ -156,10 +156,11 @@ static void check_example(const struct checked *checked)
     };
     struct json *json = NULL;
     struct err err = { 0 };
-    if (json_parse(span_of(type->example), &limits, &json, &err) == ERR_OK)
-        json_free(json);
-    else
-        PROBLEM(checked, "example", "is no JSON payload: %s", err.text);
+    if (json_parse(span_of(type->example), &limits, &json, &err) != ERR_OK)
+        PROBLEM(checked, "example", "is not valid JSON: %s", err.text);
+    else if (json_type_of(json) != JSON_TYPE_OBJECT)
+        PROBLEM(checked, "example", "must be a JSON object, as every payload");
+    json_free(json);
 }
 
 void config_check_types(struct config_loader *loader)

@@ -145,7 +145,7 @@ void config_env_apply(struct config_loader *loader)
 {
     struct overrides overrides = { 0 };
     struct config_strings unknown = { 0 };
-    for (char *const *entry = loader->environment; *entry; entry++) {
+    for (const char *const *entry = loader->environment; *entry; entry++) {
         const char *equals = strchr(*entry, '=');
         if (!equals || strncmp(*entry, PREFIX, strlen(PREFIX)) != 0)
             continue;

@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-void config_loader_init(struct config_loader *loader, const char *file, char *const *environment)
+void config_loader_init(struct config_loader *loader, const char *file,
+                        const char *const *environment)
 {
     *loader = (struct config_loader){
         .file = file,
@@ -121,7 +122,7 @@ const char *config_loader_keep(struct config_strings *list, char *name)
 const char *config_loader_variable(const struct config_loader *loader, const char *name)
 {
     size_t size = strlen(name);
-    for (char *const *entry = loader->environment; *entry; entry++) {
+    for (const char *const *entry = loader->environment; *entry; entry++) {
         if (strncmp(*entry, name, size) == 0 && (*entry)[size] == '=')
             return *entry + size + 1;
     }

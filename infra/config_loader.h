@@ -23,8 +23,8 @@ struct config_place {
 };
 
 struct config_loader {
-    const char *file;         /* NULL: none */
-    char *const *environment; /* "NAME=value", ends with NULL */
+    const char *file;               /* NULL: none */
+    const char *const *environment; /* "NAME=value", ends with NULL */
     struct config *config;
     struct buf report;
     size_t problem_count;
@@ -36,7 +36,8 @@ struct config_loader {
     struct config_strings variables;        /* names that origins borrow */
 };
 
-void config_loader_init(struct config_loader *loader, const char *file, char *const *environment);
+void config_loader_init(struct config_loader *loader, const char *file,
+                        const char *const *environment);
 /* Frees everything but the configuration. */
 void config_loader_clear(struct config_loader *loader);
 

@@ -169,31 +169,57 @@ static void rotate(struct log *log)
     buf_free(&old);
 }
 
-/* Writes what it can until the time for closing is up. */
-static void write_run(struct log *log, struct span run)
+/* Of whole lines, as many as the file still takes; none when it is to be rotated first. An empty
+ * file takes at least one. */
+static struct span piece_for_file(const struct log *log, struct span run)
 {
-    if (log->rotates && log->file_bytes > 0 && log->file_bytes + run.size > log->rotate_bytes)
-        rotate(log);
-    const char *p = run.data;
-    size_t left = run.size;
-    while (left > 0) {
+    if (!log->rotates || log->file_bytes + run.size <= log->rotate_bytes)
+        return run;
+    size_t room = log->rotate_bytes > log->file_bytes ? log->rotate_bytes - log->file_bytes : 0;
+    const char *end = room ? memrchr(run.data, '\n', room < run.size ? room : run.size) : NULL;
+    if (!end && log->file_bytes == 0)
+        end = memchr(run.data, '\n', run.size);
+    return (struct span){ run.data, end ? (size_t)(end - (const char *)run.data) + 1 : 0 };
+}
+
+/* Writes until the file refuses or the time for closing is up; returns how much. */
+static size_t write_piece(struct log *log, struct span piece)
+{
+    size_t done = 0;
+    while (done < piece.size) {
+        size_t left = piece.size - done;
         struct pollfd ready = { .fd = log->fd, .events = POLLOUT };
         ssize_t size = 0;
         if (poll(&ready, 1, POLL_MS) > 0) {
-            size = write(log->fd, p, left < WRITE_MAX || log->rotates ? left : WRITE_MAX);
+            size = write(log->fd, (const char *)piece.data + done,
+                         log->rotates || left < WRITE_MAX ? left : WRITE_MAX);
             if (size < 0 && errno != EINTR && errno != EAGAIN)
                 break;
         }
-        if (size > 0) {
-            p += size;
-            left -= (size_t)size;
-            log->file_bytes += (size_t)size;
-        } else if (time_is_up(log)) {
+        if (size > 0)
+            done += (size_t)size;
+        else if (time_is_up(log))
             break;
-        }
     }
-    if (left > 0)
-        count_lost(log, (struct span){ p, left });
+    log->file_bytes += done;
+    return done;
+}
+
+static void write_run(struct log *log, struct span run)
+{
+    while (run.size > 0) {
+        struct span piece = piece_for_file(log, run);
+        if (piece.size == 0) {
+            rotate(log);
+            piece = log->file_bytes ? run : piece_for_file(log, run);
+        }
+        size_t done = write_piece(log, piece);
+        run = (struct span){ (const char *)run.data + done, run.size - done };
+        if (done < piece.size)
+            break;
+    }
+    if (run.size > 0)
+        count_lost(log, run);
 }
 
 static void *write_lines(void *arg)
@@ -320,7 +346,7 @@ void log_write(struct log *log, enum log_level level, const char *component,
 {
     if (!log || level < log->level)
         return;
-    char message[MESSAGE_MAX_SIZE];
+    char message[MESSAGE_MAX_SIZE] = "";
     va_list args;
     va_start(args, format);
     int size = vsnprintf(message, sizeof message, format, args);
