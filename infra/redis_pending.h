@@ -20,7 +20,8 @@ struct redis_pending {
     size_t capacity;
     size_t first, next; /* waiting: [first, next) */
     size_t watched;     /* positions before it have passed their deadline */
-    size_t early_count; /* those with a deadline before their predecessor's (a script asked again) */
+    size_t
+        early_count; /* those with a deadline before their predecessor's (a script asked again) */
 };
 
 void redis_pending_clear(struct redis_pending *pending);
