@@ -48,6 +48,10 @@ static const char *const places[] = {
     "beneath the market hall",        "between two ferries",        "in a town without a name",
 };
 
+static const char *const dreams[] = {
+    "snow in July", "a second moon", "far-away trains", "the open sea", "a city of glass",
+};
+
 static const struct vocabulary {
     char letter;
     const char *const *entries;
@@ -55,13 +59,13 @@ static const struct vocabulary {
 } vocabularies[] = {
     { 'n', people, COUNT(people) }, { 'v', verbs, COUNT(verbs) },
     { 'o', things, COUNT(things) }, { 'w', moments, COUNT(moments) },
-    { 'p', places, COUNT(places) },
+    { 'p', places, COUNT(places) }, { 'd', dreams, COUNT(dreams) },
 };
 
 static const char *const subject_patterns[] = {
     "@s @v @o @w.",
     "@w, @s @v @o @p.",
-    "@p, @s @v @o and dreams of @o.",
+    "@p, @s @v @o and dreams of @d.",
 };
 static const char *const word_patterns[] = {
     "thinking of @l, @n @v @o @w.",
