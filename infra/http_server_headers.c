@@ -1,0 +1,128 @@
+/* What a request may not say. libmicrohttpd 0.9.75 lets much through that another reader in front
+ * of us may understand in another way, which is how requests are smuggled; so the framing headers
+ * are checked here once more, strictly. SPDX-License-Identifier: Apache-2.0 */
+#include "infra/http_server_internal.h"
+
+#include <strings.h>
+
+struct check {
+    struct http_framing framing;
+    int hosts;
+    int lengths;
+    int encodings;
+    struct err *err;
+    enum err_code code;
+};
+
+static bool is_letter_or_digit(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* token, RFC 9110 5.6.2 */
+static bool is_token(struct span name)
+{
+    const char *text = name.data;
+    for (size_t i = 0; i < name.size; i++) {
+        if (!is_letter_or_digit(text[i]) &&
+            (text[i] == '\0' || !strchr("!#$%&'*+-.^_`|~", text[i])))
+            return false;
+    }
+    return name.size > 0;
+}
+
+static bool is_clean(struct span value)
+{
+    const char *text = value.data;
+    for (size_t i = 0; i < value.size; i++) {
+        if (text[i] == '\r' || text[i] == '\n' || text[i] == '\0')
+            return false;
+    }
+    return true;
+}
+
+static bool name_is(struct span name, const char *wanted)
+{
+    return name.size == strlen(wanted) && strncasecmp(name.data, wanted, name.size) == 0;
+}
+
+static bool parse_length(struct span value, uint64_t *ret_length)
+{
+    const char *text = value.data;
+    uint64_t length = 0;
+    enum { DIGITS_MAX = 18 }; /* fits without overflow */
+    if (value.size == 0 || value.size > DIGITS_MAX)
+        return false;
+    for (size_t i = 0; i < value.size; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return false;
+        length = length * 10 + (uint64_t)(text[i] - '0');
+    }
+    *ret_length = length;
+    return true;
+}
+
+static enum err_code check_one(struct check *check, struct span name, struct span value)
+{
+    if (!is_token(name) || !is_clean(value))
+        return err_set(check->err, ERR_BAD_REQUEST,
+                       "A header has a character that is not allowed.");
+    if (name_is(name, "Host")) {
+        if (++check->hosts > 1)
+            return err_field(check->err, ERR_BAD_REQUEST, "Host", "There are two Host headers.");
+    } else if (name_is(name, "Content-Length")) {
+        check->framing.has_length = true;
+        if (++check->lengths > 1 || !parse_length(value, &check->framing.length))
+            return err_field(check->err, ERR_BAD_REQUEST, "Content-Length",
+                             "Content-Length must come once and be a number.");
+    } else if (name_is(name, "Transfer-Encoding")) {
+        check->framing.chunked = true;
+        if (++check->encodings > 1 || !name_is(value, "chunked"))
+            return err_field(check->err, ERR_BAD_REQUEST, "Transfer-Encoding",
+                             "The only transfer encoding taken is 'chunked', once.");
+    } else if (name_is(name, "Expect")) {
+        check->framing.expects_continue = name_is(value, "100-continue");
+    }
+    return ERR_OK;
+}
+
+static enum MHD_Result on_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    struct check *check = cls;
+    check->code = check_one(check, (struct span){ .data = name, .size = name_size },
+                            (struct span){ .data = value, .size = value ? value_size : 0 });
+    return check->code ? MHD_NO : MHD_YES;
+}
+
+enum err_code http_headers_check(struct MHD_Connection *connection, const char *version,
+                                 struct http_framing *ret_framing, struct err *err)
+{
+    struct check check = { .err = err };
+    (void)MHD_get_connection_values_n(connection, MHD_HEADER_KIND, on_header, &check);
+    if (check.code)
+        return check.code;
+    bool is_1_1 = strcmp(version, MHD_HTTP_VERSION_1_1) == 0;
+    if (!is_1_1 && strcmp(version, MHD_HTTP_VERSION_1_0) != 0)
+        return err_set(err, ERR_BAD_REQUEST, "Only HTTP/1.1 and HTTP/1.0 are spoken here.");
+    if (is_1_1 && check.hosts == 0)
+        return err_field(err, ERR_BAD_REQUEST, "Host", "A Host header is required.");
+    if (check.framing.chunked && (check.framing.has_length || !is_1_1))
+        return err_field(err, ERR_BAD_REQUEST, "Transfer-Encoding",
+                         "Transfer-Encoding goes neither with Content-Length nor with HTTP/1.0.");
+    *ret_framing = check.framing;
+    return ERR_OK;
+}
+
+bool http_request_id_is_valid(struct span id)
+{
+    const char *text = id.data;
+    if (id.size == 0 || id.size > HTTP_REQUEST_ID_MAX)
+        return false;
+    for (size_t i = 0; i < id.size; i++) {
+        if (!is_letter_or_digit(text[i]) && text[i] != '.' && text[i] != '_' && text[i] != '-')
+            return false;
+    }
+    return true;
+}

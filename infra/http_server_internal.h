@@ -1,0 +1,207 @@
+/* What the files of the HTTP server share. A request goes through them in this order:
+ *   http_server.c          the daemon, its loop glue, connections and what is parked
+ *   http_server_listen.c   the listening socket
+ *   http_server_target.c   the request target, split and decoded (pure)
+ *   http_server_headers.c  what a request may not say, and its X-Request-Id
+ *   http_server_routes.c   which route takes it, and the metrics by route
+ *   http_server_request.c  the life of a request, and what a handler can ask
+ *   http_server_reply.c    answers
+ * SPDX-License-Identifier: Apache-2.0 */
+#ifndef INFRA_HTTP_SERVER_INTERNAL_H
+#define INFRA_HTTP_SERVER_INTERNAL_H
+
+#include "infra/http_server.h"
+#include "infra/log.h"
+#include "schemas/seeded.h"
+
+#include <microhttpd.h>
+
+enum {
+    HTTP_TARGET_MAX = 4096,  /* bytes of a request target; beyond it 414 */
+    HTTP_SEGMENTS_MAX = 16,  /* segments of a path; beyond it no route can match */
+    HTTP_ARGUMENTS_MAX = 64, /* query arguments; beyond it 400 */
+    HTTP_PARAMS_MAX = 4,     /* "{...}" of a route */
+    HTTP_REQUEST_ID_MAX = 64,
+    HTTP_METHODS_KNOWN = 7,
+};
+
+/* --- http_server_listen.c --- */
+
+/* A listening, non-blocking socket of our own, and what it listens on ("127.0.0.1:43121", free with
+ * free()): bound to `listen_at`, or a duplicate of inherited_fd when that is not -1. */
+enum err_code http_listen(const char *listen_at, int inherited_fd, int *ret_fd, char **ret_address,
+                          struct err *err) MUST_CHECK;
+
+/* --- http_server_target.c --- */
+
+struct http_argument {
+    struct span name;
+    struct span value;
+};
+
+/* A request target in origin form (RFC 9112 3.2.1). */
+struct http_target {
+    struct span raw;                         /* as received; cut to HTTP_TARGET_MAX */
+    struct span path;                        /* the part of raw before '?' */
+    struct span segments[HTTP_SEGMENTS_MAX]; /* of the path, decoded */
+    size_t segment_count;            /* HTTP_SEGMENTS_MAX + 1: more than can be told apart */
+    struct http_argument *arguments; /* of the query, decoded */
+    size_t argument_count;
+};
+
+/* How many arguments the query of `raw` can have at most. */
+size_t http_target_arguments_max(struct span raw);
+/* Splits and decodes target->raw. `decoded` has room for raw.size bytes and target->arguments for
+ * http_target_arguments_max of them; both are borrowed. ERR_BAD_REQUEST when it is malformed. */
+enum err_code http_target_parse(struct http_target *target, char *decoded,
+                                struct err *err) MUST_CHECK;
+
+/* --- http_server_headers.c --- */
+
+struct http_framing {
+    bool has_length;
+    uint64_t length; /* of Content-Length */
+    bool chunked;
+    bool expects_continue;
+};
+
+/* Refuses what makes two readers see two different requests in one stream of bytes (RFC
+ * 9112 3.2, 6.3, 11.2). */
+enum err_code http_headers_check(struct MHD_Connection *connection, const char *version,
+                                 struct http_framing *ret_framing, struct err *err) MUST_CHECK;
+bool http_request_id_is_valid(struct span id);
+
+/* --- http_server_routes.c --- */
+
+struct http_route_count { /* answers by method and status */
+    size_t method;
+    int status;
+    struct metric *total;
+};
+
+struct http_route_compiled {
+    const struct http_route *route; /* NULL: stands for requests that match none */
+    struct span segments[HTTP_SEGMENTS_MAX];
+    size_t segment_count;
+    size_t params[HTTP_PARAMS_MAX]; /* which segments are "{...}" */
+    size_t param_count;
+    struct metric *seconds;
+    struct http_route_count *counts;
+    size_t count_count;
+};
+
+struct http_routes {
+    struct http_route_compiled *items;
+    size_t count;
+    struct http_route_compiled none;
+    struct metrics *metrics;
+};
+
+void http_routes_init(struct http_routes *routes, const struct http_route *table, size_t count,
+                      struct metrics *metrics);
+void http_routes_clear(struct http_routes *routes);
+/* The route that takes the request. When there is none: ERR_NOT_FOUND, or ERR_METHOD_NOT_ALLOWED
+ * with the methods that the path has appended to `ret_allow`. */
+enum err_code http_routes_find(struct http_routes *routes, const char *method,
+                               const struct http_target *target,
+                               struct http_route_compiled **ret_route,
+                               struct buf *ret_allow) MUST_CHECK;
+/* The index of a method for the metrics; what is not known counts as one. */
+size_t http_method_index(const char *method);
+void http_routes_observe(struct http_routes *routes, struct http_route_compiled *route,
+                         size_t method, int status, int64_t took_us);
+
+/* --- http_server.c --- */
+
+/* An open connection; bounds how long a request may take to arrive. */
+struct http_connection {
+    struct http_server *server;
+    struct http_connection *next;
+    struct http_connection **link; /* what points here */
+    int fd;
+    int64_t
+        deadline_ms; /* loop time by which the next request must be here; 0: one is being handled */
+};
+
+enum http_state {
+    HTTP_STATE_NEW,      /* the request line is here: on no list */
+    HTTP_STATE_READING,  /* headers are checked, the body comes */
+    HTTP_STATE_HANDLING, /* its handler, or a refusal, is being run */
+    HTTP_STATE_PARKED,   /* suspended, in server->parked, waits for http_reply */
+    HTTP_STATE_ANSWERED, /* `response` waits for libmicrohttpd to come back to the request */
+    HTTP_STATE_SENDING,  /* handed to libmicrohttpd */
+    HTTP_STATE_GONE,     /* its client has gone: waits to be closed */
+};
+
+struct http_request {
+    struct http_server *server;
+    struct MHD_Connection *mhd;
+    struct http_connection *connection;
+    enum http_state state;
+    struct http_request *next; /* in server->parked, or in the list of those being ended */
+    struct http_request **link;
+
+    struct http_target target;
+    bool target_too_long;
+    const char *method;
+    size_t method_index;
+    struct http_route_compiled *route;
+    struct http_framing framing;
+    size_t body_max;
+    struct buf body;
+    uint64_t body_received;
+    struct err *refusal; /* NULL: none; answered once the body has been read */
+    struct buf allow;    /* for 405 */
+    bool close;          /* the connection cannot be trusted to frame another request */
+    char id[HTTP_REQUEST_ID_MAX + 1];
+    int64_t began_us;
+
+    void *context;
+    void (*on_close)(struct http_request *req, void *context);
+    struct MHD_Response *response;
+    int status;
+};
+
+struct http_server {
+    struct loop *loop;
+    const struct config_http *config;
+    struct log *log;
+    void *arg;
+    struct http_routes routes;
+    char *address;
+    struct MHD_Daemon *daemon;
+    struct loop_fd *ready;
+    struct loop_timer *tick;
+    struct loop_task run;
+    bool quiesced;
+
+    struct http_connection *connections;
+    struct http_request *parked;
+    size_t parked_count;
+    struct pollfd *polls; /* scratch of the look at parked connections */
+    size_t polls_capacity;
+    size_t active;
+    struct seeded ids; /* request ids: unlike each other, not secret */
+    struct metric *open_gauge;
+    struct metric *parked_gauge;
+};
+
+/* The connection waits for its next request. */
+void http_connection_idle(struct http_connection *connection);
+/* Lets libmicrohttpd go on, once, at the end of the turn. */
+void http_server_wake(struct http_server *server);
+void http_server_park(struct http_request *req);
+/* Takes a parked request off the list and resumes its connection. */
+void http_server_unpark(struct http_request *req, enum http_state state);
+
+/* --- http_server_request.c: libmicrohttpd's callbacks --- */
+
+void *http_request_begin(void *server, const char *target, struct MHD_Connection *connection);
+enum MHD_Result http_request_continue(void *server, struct MHD_Connection *connection,
+                                      const char *url, const char *method, const char *version,
+                                      const char *upload_data, size_t *upload_data_size,
+                                      void **req);
+void http_request_end(void *server, struct MHD_Connection *connection, void **req,
+                      enum MHD_RequestTerminationCode why);
+
+#endif

@@ -1,0 +1,337 @@
+/* The life of a request. libmicrohttpd calls http_request_begin when the request line is there,
+ * http_request_continue when the headers are (nothing may be answered then in 0.9.75 unless the
+ * connection shall be closed), for each piece of the body, at its end, and again after a park;
+ * http_request_end when the answer is out or the connection is gone. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "infra/clock.h"
+#include "infra/http_server_internal.h"
+#include "schemas/mem.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+/* A body that is refused is still read, up to so many bytes beyond what would have been taken, so
+ * that its client, which writes before it reads, sees the answer rather than a reset connection. */
+enum { DRAIN_BYTES_MAX = 8 * 1024 * 1024, BODY_FIRST_BYTES = 64 * 1024, ALLOW_BYTES_MAX = 256 };
+
+void *http_request_begin(void *cls, const char *target, struct MHD_Connection *mhd)
+{
+    struct http_server *server = cls;
+    struct span raw = span_of(target);
+    bool too_long = raw.size > HTTP_TARGET_MAX;
+    if (too_long)
+        raw.size = HTTP_TARGET_MAX;
+    /* One allocation: the request, its arguments, the target as received, the target decoded.
+     * libmicrohttpd cuts its own copy to pieces. */
+    size_t arguments_max = http_target_arguments_max(raw);
+    size_t arguments_size = arguments_max * sizeof(struct http_argument);
+    struct http_request *req = mem_zalloc(1, sizeof *req + arguments_size + 2 * raw.size + 1);
+    req->server = server;
+    req->mhd = mhd;
+    req->connection =
+        MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
+    req->connection->deadline_ms = loop_now_ms(server->loop) + server->config->idle_timeout_ms;
+    req->began_us = clock_monotonic_us();
+    req->target.arguments = (struct http_argument *)(req + 1);
+    char *copy = (char *)(req + 1) + arguments_size;
+    if (raw.size)
+        memcpy(copy, raw.data, raw.size);
+    req->target.raw = (struct span){ .data = copy, .size = raw.size };
+    req->target.path = req->target.raw;
+    req->target_too_long = too_long;
+    req->allow.max = ALLOW_BYTES_MAX;
+    server->active++;
+    return req;
+}
+
+void http_request_end(void *cls, struct MHD_Connection *mhd, void **req_cls,
+                      enum MHD_RequestTerminationCode why)
+{
+    (void)mhd;
+    (void)why;
+    struct http_server *server = cls;
+    struct http_request *req = *req_cls;
+    *req_cls = NULL;
+    if (!req)
+        return;
+    assert(req->state != HTTP_STATE_PARKED);
+    http_connection_idle(req->connection);
+    if (req->response)
+        MHD_destroy_response(req->response);
+    buf_free(&req->body);
+    buf_free(&req->allow);
+    free(req->refusal);
+    free(req);
+    server->active--;
+}
+
+/* --- reading it --- */
+
+static void choose_id(struct http_request *req)
+{
+    struct span wanted = http_header(req, "X-Request-Id");
+    if (http_request_id_is_valid(wanted)) {
+        memcpy(req->id, wanted.data, wanted.size);
+        return;
+    }
+    struct seeded *ids = &req->server->ids;
+    static const char digits[] = "0123456789abcdef";
+    enum { ID_WORDS = 2, DIGITS_OF_WORD = 16 };
+    char *out = req->id;
+    for (int word = 0; word < ID_WORDS; word++) {
+        uint64_t bits = seeded_next(ids);
+        for (int i = 0; i < DIGITS_OF_WORD; i++, bits >>= 4)
+            *out++ = digits[bits & 0xf];
+    }
+}
+
+static enum err_code refuse_size(const struct http_request *req, struct err *err)
+{
+    if (req->body_max == 0)
+        return err_set(err, ERR_BODY_TOO_LARGE, "This address takes no body.");
+    return err_set(err, ERR_BODY_TOO_LARGE, "The body is larger than %zu bytes.", req->body_max);
+}
+
+static enum err_code check_route(struct http_request *req, struct err *err)
+{
+    struct http_server *server = req->server;
+    enum err_code code =
+        http_routes_find(&server->routes, req->method, &req->target, &req->route, &req->allow);
+    if (code == ERR_NOT_FOUND)
+        return err_set(err, code, "There is nothing at this address.");
+    if (code)
+        return err_set(err, code, "This address takes %s.", req->allow.data);
+    req->body_max = req->route->route->body_max;
+    if (req->body_max == SIZE_MAX)
+        req->body_max = (size_t)server->config->body_bytes_max;
+    if (req->framing.length > req->body_max)
+        return refuse_size(req, err);
+    return ERR_OK;
+}
+
+/* Everything that can be refused before the body is read. */
+static enum err_code check(struct http_request *req, const char *version, struct err *err)
+{
+    req->close = true; /* until it is sure where this request ends */
+    enum err_code code = http_headers_check(req->mhd, version, &req->framing, err);
+    if (code)
+        return code;
+    if (req->target_too_long)
+        return err_set(err, ERR_URI_TOO_LONG, "The address is longer than %d bytes.",
+                       HTTP_TARGET_MAX);
+    char *decoded = (char *)(req->target.arguments + http_target_arguments_max(req->target.raw)) +
+                    req->target.raw.size;
+    code = http_target_parse(&req->target, decoded, err);
+    if (code)
+        return code;
+    req->close = false;
+    return check_route(req, err);
+}
+
+static void refuse(struct http_request *req, const struct err *err)
+{
+    req->refusal = MEM_NEW(*req->refusal);
+    *req->refusal = *err;
+    buf_free(&req->body);
+}
+
+static enum MHD_Result send_answer(struct http_request *req)
+{
+    enum MHD_Result queued = MHD_queue_response(req->mhd, (unsigned)req->status, req->response);
+    MHD_destroy_response(req->response);
+    req->response = NULL;
+    req->state = HTTP_STATE_SENDING;
+    return queued;
+}
+
+/* Answers with the refusal, or lets the handler answer or park. */
+static enum MHD_Result handle(struct http_request *req)
+{
+    req->state = HTTP_STATE_HANDLING;
+    req->connection->deadline_ms = 0;
+    if (req->refusal)
+        http_reply_problem(req, req->refusal, 0, NULL);
+    else
+        req->route->route->handler(req, req->server->arg);
+    if (req->response)
+        return send_answer(req);
+    http_server_park(req);
+    return MHD_YES;
+}
+
+static enum MHD_Result take_headers(struct http_request *req, const char *method,
+                                    const char *version)
+{
+    req->method = method;
+    req->method_index = http_method_index(method);
+    choose_id(req);
+    req->state = HTTP_STATE_READING;
+    struct err err = { 0 };
+    if (check(req, version, &err) == ERR_OK) {
+        req->body.max = req->body_max;
+        return MHD_YES;
+    }
+    refuse(req, &err);
+    /* To answer now closes the connection. So it must be where its framing is in doubt; it may be
+     * where the client has not sent the body yet, or sends more than is worth reading. */
+    if (req->framing.expects_continue || req->framing.length > req->body_max + DRAIN_BYTES_MAX)
+        req->close = true;
+    return req->close ? handle(req) : MHD_YES;
+}
+
+static enum MHD_Result take_body(struct http_request *req, const char *data, size_t *left)
+{
+    size_t size = *left;
+    *left = 0; /* all of it is taken, always: 0.9.75 may forget a connection that has some left */
+    req->body_received += size;
+    if (req->refusal)
+        return req->body_received > req->body_max + DRAIN_BYTES_MAX ? MHD_NO : MHD_YES;
+    if (req->body_received > req->body_max) {
+        struct err err;
+        (void)refuse_size(req, &err);
+        refuse(req, &err);
+        return MHD_YES;
+    }
+    if (req->body.size == 0) {
+        /* Room at once for what is announced, within reason: an announcement is cheap to make. */
+        uint64_t length = req->framing.length;
+        (void)buf_reserve(&req->body,
+                          length < BODY_FIRST_BYTES ? (size_t)length : BODY_FIRST_BYTES);
+    }
+    buf_add(&req->body, data, size);
+    return MHD_YES;
+}
+
+static enum MHD_Result take_end(struct http_request *req)
+{
+    /* libmicrohttpd took another length for the body than its header says: what follows is no new
+     * request. */
+    if (req->framing.has_length && req->framing.length != req->body_received) {
+        struct err err;
+        (void)err_field(&err, ERR_BAD_REQUEST, "Content-Length",
+                        "The body is not as long as Content-Length says.");
+        free(req->refusal);
+        refuse(req, &err);
+        req->close = true;
+    }
+    return handle(req);
+}
+
+enum MHD_Result http_request_continue(void *cls, struct MHD_Connection *mhd, const char *url,
+                                      const char *method, const char *version,
+                                      const char *upload_data, size_t *upload_data_size,
+                                      void **req_cls)
+{
+    (void)cls;
+    (void)mhd;
+    (void)url;
+    struct http_request *req = *req_cls;
+    switch (req->state) {
+    case HTTP_STATE_NEW:
+        return take_headers(req, method, version);
+    case HTTP_STATE_READING:
+        return *upload_data_size ? take_body(req, upload_data, upload_data_size) : take_end(req);
+    case HTTP_STATE_ANSWERED:
+        return send_answer(req);
+    case HTTP_STATE_HANDLING:
+    case HTTP_STATE_PARKED:
+    case HTTP_STATE_SENDING:
+    case HTTP_STATE_GONE:
+        break;
+    }
+    return MHD_NO;
+}
+
+/* --- what a handler asks --- */
+
+struct span http_method(const struct http_request *req)
+{
+    return span_of(req->method);
+}
+
+struct span http_path(const struct http_request *req)
+{
+    return req->target.path;
+}
+
+struct span http_param(const struct http_request *req, size_t i)
+{
+    assert(i < req->route->param_count);
+    return req->target.segments[req->route->params[i]];
+}
+
+struct span http_query(struct http_request *req, const char *name)
+{
+    for (size_t i = 0; i < req->target.argument_count; i++) {
+        const struct http_argument *argument = &req->target.arguments[i];
+        if (span_is(argument->name, name))
+            return argument->value;
+    }
+    return (struct span){ 0 };
+}
+
+void http_query_each(struct http_request *req,
+                     void (*fn)(void *arg, struct span name, struct span value), void *arg)
+{
+    for (size_t i = 0; i < req->target.argument_count; i++)
+        fn(arg, req->target.arguments[i].name, req->target.arguments[i].value);
+}
+
+struct span http_header(struct http_request *req, const char *name)
+{
+    const char *value = NULL;
+    size_t size = 0;
+    if (MHD_lookup_connection_value_n(req->mhd, MHD_HEADER_KIND, name, strlen(name), &value,
+                                      &size) != MHD_YES ||
+        !value)
+        return (struct span){ 0 };
+    return (struct span){ .data = value, .size = size };
+}
+
+struct header_visit {
+    void (*fn)(void *arg, struct span name, struct span value);
+    void *arg;
+};
+
+static enum MHD_Result visit_header(void *cls, enum MHD_ValueKind kind, const char *name,
+                                    size_t name_size, const char *value, size_t value_size)
+{
+    (void)kind;
+    const struct header_visit *visit = cls;
+    visit->fn(visit->arg, (struct span){ .data = name, .size = name_size },
+              (struct span){ .data = value ? value : "", .size = value ? value_size : 0 });
+    return MHD_YES;
+}
+
+void http_header_each(struct http_request *req,
+                      void (*fn)(void *arg, struct span name, struct span value), void *arg)
+{
+    struct header_visit visit = { .fn = fn, .arg = arg };
+    (void)MHD_get_connection_values_n(req->mhd, MHD_HEADER_KIND, visit_header, &visit);
+}
+
+struct span http_body(const struct http_request *req)
+{
+    return buf_span(&req->body);
+}
+
+struct span http_request_id(const struct http_request *req)
+{
+    return span_of(req->id);
+}
+
+void http_set_context(struct http_request *req, void *context)
+{
+    req->context = context;
+}
+
+void *http_context(const struct http_request *req)
+{
+    return req->context;
+}
+
+void http_on_close(struct http_request *req, void (*fn)(struct http_request *req, void *context))
+{
+    req->on_close = fn;
+}
