@@ -106,7 +106,7 @@ enum err_code rule_fields_take_integer(const struct rule_fields *fields, const c
     int64_t number;
     if (!value)
         return rule_fields_refuse(fields, name, "is missing");
-    if (!json_integer(value, &number) || number < range[0] || number > range[1])
+    if (!json_integer_of(value, &number) || number < range[0] || number > range[1])
         return rule_fields_refuse(fields, name,
                                   "must be a whole number from %" PRId64 " to %" PRId64, range[0],
                                   range[1]);

@@ -33,7 +33,7 @@ static void price(struct span payload, struct priced *ret_priced)
 static int64_t cents(const struct json *object, const char *name)
 {
     int64_t value = -1;
-    assert_true(json_integer(json_get(object, name), &value));
+    assert_true(json_integer_of(json_get(object, name), &value));
     return value;
 }
 

@@ -1,0 +1,140 @@
+/* The grammar of misbehaviour: what it says, what it refuses, and what it decides call by call.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "infra/simulator/behaviour.h"
+#include "infra/simulator/digits.h"
+#include "schemas/json.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+
+#include <cmocka.h>
+
+static struct behaviour parse(const char *text)
+{
+    struct behaviour behaviour = { 0 };
+    struct err err = { 0 };
+    if (behaviour_parse(span_of(text), &behaviour, &err))
+        fail_msg("%s: %s", text, err.text);
+    return behaviour;
+}
+
+static void expect(const char *text, int64_t earlier, struct behaviour_plan wanted)
+{
+    struct behaviour behaviour = parse(text);
+    struct behaviour_plan plan = behaviour_decide(&behaviour, earlier);
+    assert_int_equal(plan.delay_ms, wanted.delay_ms);
+    assert_int_equal(plan.status, wanted.status);
+    assert_int_equal(plan.retry_after_s, wanted.retry_after_s);
+}
+
+static void nothing_is_asked_for_by_nothing(void **state)
+{
+    (void)state;
+    expect("", 0, (struct behaviour_plan){ 0, 0, -1 });
+    expect("slow=0", 0, (struct behaviour_plan){ 0, 0, -1 });
+    expect("fail=0", 0, (struct behaviour_plan){ 0, 0, -1 });
+    struct behaviour behaviour;
+    assert_int_equal(behaviour_parse((struct span){ 0 }, &behaviour, NULL), ERR_OK);
+}
+
+static void words_do_what_they_say(void **state)
+{
+    (void)state;
+    expect("slow=250", 0, (struct behaviour_plan){ 250, 0, -1 });
+    expect("status=503", 0, (struct behaviour_plan){ 0, 503, -1 });
+    expect("status=503", 1000000, (struct behaviour_plan){ 0, 503, -1 });
+    expect("status=429,retry-after=3", 0, (struct behaviour_plan){ 0, 429, 3 });
+    expect("retry-after=3", 0, (struct behaviour_plan){ 0, 0, -1 });
+    expect("slow=10,status=204", 0, (struct behaviour_plan){ 10, 204, -1 });
+}
+
+static void failing_ends_after_so_many_calls(void **state)
+{
+    (void)state;
+    expect("fail=2", 0, (struct behaviour_plan){ 0, 503, -1 });
+    expect("fail=2", 1, (struct behaviour_plan){ 0, 503, -1 });
+    expect("fail=2", 2, (struct behaviour_plan){ 0, 0, -1 });
+    expect("fail=1,status=500,retry-after=0,slow=5", 0, (struct behaviour_plan){ 5, 500, 0 });
+    expect("status=500,fail=1,slow=5,retry-after=0", 1, (struct behaviour_plan){ 5, 0, -1 });
+}
+
+static void refuse(const char *text, const char *says)
+{
+    struct behaviour behaviour = { .slow_ms = 12345 };
+    struct err err = { 0 };
+    assert_int_equal(behaviour_parse(span_of(text), &behaviour, &err), ERR_INVALID_PARAMETER);
+    assert_int_equal(behaviour.slow_ms, 12345);
+    assert_string_equal(err.field, "simulate");
+    if (!strstr(err.text, says))
+        fail_msg("%s: \"%s\" does not say \"%s\"", text, err.text, says);
+}
+
+static void what_is_wrong_is_told(void **state)
+{
+    (void)state;
+    refuse("slwo=250", "did you mean \"slow\"?");
+    refuse("statsu=503", "did you mean \"status\"?");
+    refuse("explode=1", "the words are slow, status, fail and retry-after");
+    refuse("Slow=1", "slow");
+    refuse("slow", "slow takes a whole number from 0 to 600000");
+    refuse("slow=", "whole number");
+    refuse("slow=-1", "whole number");
+    refuse("slow=1s", "whole number");
+    refuse("slow=600001", "whole number from 0 to 600000");
+    refuse("slow=99999999999999999999", "whole number");
+    refuse("status=199", "from 200 to 599");
+    refuse("status=600", "from 200 to 599");
+    refuse("fail=1=2", "whole number");
+    refuse("slow=1,slow=2", "slow is given twice");
+    refuse("slow=1,", "unknown word \"\"");
+    refuse(",", "unknown word \"\"");
+    refuse("slow=1, status=503", "did you mean \"status\"?");
+    char text[200];
+    memset(text, 'x', sizeof text - 1);
+    text[sizeof text - 1] = '\0';
+    refuse(text, "at most 128 bytes");
+}
+
+static void the_grammar_tells_itself(void **state)
+{
+    (void)state;
+    const struct json_limits limits = { .depth_max = 8, .tokens_max = 1000 };
+    struct buf text = BUF_INIT(4096);
+    struct json *json = NULL;
+    behaviour_document(&text);
+    assert_int_equal(json_parse(buf_span(&text), &limits, &json, NULL), ERR_OK);
+    assert_int_equal(json_count(json), 4);
+    assert_true(span_is(json_text(json_get(json_at(json, 0), "word")), "slow"));
+    json_free(json);
+    buf_free(&text);
+}
+
+static void digits_are_digits(void **state)
+{
+    (void)state;
+    int64_t number = 77;
+    assert_true(digits_parse(span_of("0"), &number) && number == 0);
+    assert_true(digits_parse(span_of("007"), &number) && number == 7);
+    assert_true(digits_parse(span_of("999999999999999"), &number) &&
+                number == INT64_C(999999999999999));
+    static const char *const wrong[] = {
+        "", "1000000000000000", "+1", "-1", " 1", "1 ", "1.0", "0x1", "/", ":"
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_false(digits_parse(span_of(wrong[i]), &number));
+    assert_false(digits_parse((struct span){ 0 }, &number));
+    assert_int_equal(number, INT64_C(999999999999999));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(nothing_is_asked_for_by_nothing),
+        cmocka_unit_test(words_do_what_they_say),
+        cmocka_unit_test(failing_ends_after_so_many_calls),
+        cmocka_unit_test(what_is_wrong_is_told),
+        cmocka_unit_test(the_grammar_tells_itself),
+        cmocka_unit_test(digits_are_digits),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
