@@ -23,7 +23,7 @@ struct known_script {
 /* A script asked for by its digest. */
 struct script_call {
     struct known_script *known;
-    struct span bytes; /* the whole command, in case it must be sent again */
+    struct redis_bytes bytes; /* in case it must be sent again */
     int64_t deadline_ms;
     bool again;
     redis_fn fn;
@@ -189,6 +189,7 @@ static const struct span *script_argv(struct redis *redis, const char *command, 
     return redis->argv;
 }
 
+/* NOLINTNEXTLINE(readability-function-size): the keys' count, then argc and argv as everywhere */
 void redis_script_run(struct redis *redis, const struct redis_script *script, redis_fn fn,
                       void *arg, size_t key_count, size_t argc, const struct span *argv)
 {

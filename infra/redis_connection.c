@@ -232,7 +232,7 @@ void redis_connection_send(struct redis_connection *connection, size_t argc,
     expect(connection, redis_connection_deadline(connection), fn, arg);
 }
 
-void redis_connection_send_bytes(struct redis_connection *connection, struct span bytes,
+void redis_connection_send_bytes(struct redis_connection *connection, struct redis_bytes bytes,
                                  int64_t deadline_ms, redis_fn fn, void *arg)
 {
     assert(connection->step == UP);
@@ -241,8 +241,8 @@ void redis_connection_send_bytes(struct redis_connection *connection, struct spa
     expect(connection, deadline_ms, fn, arg);
 }
 
-struct span redis_connection_format(struct redis_connection *connection, size_t argc,
-                                    const struct span *argv)
+struct redis_bytes redis_connection_format(struct redis_connection *connection, size_t argc,
+                                           const struct span *argv)
 {
     char *bytes = NULL;
     split(connection, argc, argv);
@@ -250,12 +250,12 @@ struct span redis_connection_format(struct redis_connection *connection, size_t 
         redisFormatCommandArgv(&bytes, (int)argc, connection->argv, connection->argv_size);
     if (size < 0)
         abort(); /* out of memory: one policy, see schemas/mem.h */
-    return (struct span){ .data = bytes, .size = (size_t)size };
+    return (struct redis_bytes){ .data = bytes, .size = (size_t)size };
 }
 
-void redis_connection_free_bytes(struct span bytes)
+void redis_connection_free_bytes(struct redis_bytes bytes)
 {
-    redisFreeCommand((char *)(uintptr_t)bytes.data);
+    redisFreeCommand(bytes.data);
 }
 
 static void tell_refusals(void *arg)
@@ -555,7 +555,7 @@ void redis_connection_close(struct redis_connection *connection)
     loop_timer_free(connection->step_timer);
     loop_timer_free(connection->deadline_timer);
     fail_pending(connection);
-    tell_refusals(connection);
+    redis_refusals_tell(&connection->refusals);
     redis_connection_release(connection);
 }
 

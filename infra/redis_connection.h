@@ -14,6 +14,12 @@
 
 struct redis_connection;
 
+/* A whole command in Redis' protocol. */
+struct redis_bytes {
+    char *data;
+    size_t size;
+};
+
 struct redis_connection_options {
     struct loop *loop;
     const struct config_redis *config;
@@ -46,12 +52,12 @@ redis_connection_deadline(const struct redis_connection *connection); /* of a co
  * options.on_reply no command is waited for: fn must be NULL. */
 void redis_connection_send(struct redis_connection *connection, size_t argc,
                            const struct span *argv, redis_fn fn, void *arg);
-void redis_connection_send_bytes(struct redis_connection *connection, struct span bytes,
+void redis_connection_send_bytes(struct redis_connection *connection, struct redis_bytes bytes,
                                  int64_t deadline_ms, redis_fn fn, void *arg);
 /* argv in Redis' protocol; free with redis_connection_free_bytes. */
-struct span redis_connection_format(struct redis_connection *connection, size_t argc,
-                                    const struct span *argv);
-void redis_connection_free_bytes(struct span bytes);
+struct redis_bytes redis_connection_format(struct redis_connection *connection, size_t argc,
+                                           const struct span *argv);
+void redis_connection_free_bytes(struct redis_bytes bytes);
 /* Calls fn(arg, code, NULL) at the end of this turn. */
 void redis_connection_refuse(struct redis_connection *connection, redis_fn fn, void *arg,
                              enum err_code code);

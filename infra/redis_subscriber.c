@@ -18,7 +18,8 @@ enum {
 
 struct ask;
 struct subscription {
-    struct span channel; /* owned */
+    char *name;
+    struct span channel; /* of name */
     void (*confirmed)(void *arg, enum err_code code);
     void *arg;
     bool made;       /* was confirmed once; after a loss it is made again */
@@ -74,7 +75,8 @@ static struct subscription *find(struct redis_subscriber *subscriber, struct spa
 static struct subscription *add(struct redis_subscriber *subscriber, struct span channel)
 {
     struct subscription *subscription = MEM_NEW(*subscription);
-    subscription->channel = (struct span){ .data = mem_dup(channel), .size = channel.size };
+    subscription->name = mem_dup(channel);
+    subscription->channel = (struct span){ .data = subscription->name, .size = channel.size };
     if (!tsearch(subscription, &subscriber->tree, compare))
         abort(); /* out of memory: one policy, see schemas/mem.h */
     subscription->next = subscriber->first;
@@ -95,7 +97,7 @@ static void take_out(struct redis_subscriber *subscriber, struct subscription *s
     if (subscription->ask)
         subscription->ask->subscription = NULL;
     subscriber->count--;
-    free((void *)(uintptr_t)subscription->channel.data);
+    free(subscription->name);
     free(subscription);
 }
 
