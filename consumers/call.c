@@ -254,7 +254,7 @@ static enum err_code build_url(struct request *request, const struct call *call,
 static enum err_code build(struct request *request, const struct call *call,
                            const struct job_command *command, struct err *err)
 {
-    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX };
+    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX, .any_value = true };
     struct json *payload = NULL;
     enum err_code code = json_parse(command->payload, &limits, &payload, err);
     if (code)
@@ -300,7 +300,7 @@ static void read_result(const struct call *call, struct span body, struct buf *s
         outcome->result_kind = JOB_RESULT_TEXT;
         return;
     }
-    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX };
+    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX, .any_value = true };
     struct json *answer = NULL;
     struct err err;
     if (json_parse(body, &limits, &answer, &err)) {
