@@ -159,7 +159,7 @@ static void report_unknown(struct config_loader *loader, const struct level *lev
 static bool is_mapping(struct config_loader *loader, const struct config_node *node,
                        const char *path)
 {
-    if (node->kind != CONFIG_NODE_MAPPING && !config_node_is_null(node))
+    if (node->kind != CONFIG_NODE_MAPPING && !config_yaml_is_null(node))
         config_loader_problem(loader, node->origin, path,
                               "must be a section: its keys stand below it, indented");
     return node->kind == CONFIG_NODE_MAPPING;

@@ -56,7 +56,7 @@ static bool read_scalar(const struct setting *setting, struct span *ret_text)
                 setting->node->kind == CONFIG_NODE_MAPPING ? "section" : "list");
         return false;
     }
-    if (config_node_is_null(setting->node)) {
+    if (config_yaml_is_null(setting->node)) {
         PROBLEM(setting, "has no value; give it one or drop the line");
         return false;
     }

@@ -256,7 +256,7 @@ void config_yaml_free(struct config_tree *tree)
     free(tree);
 }
 
-bool config_node_is_null(const struct config_node *node)
+bool config_yaml_is_null(const struct config_node *node)
 {
     return node->kind == CONFIG_NODE_SCALAR && node->plain && !node->comma_list &&
            (node->text.size == 0 || span_is(node->text, "~") || span_is(node->text, "null"));
@@ -298,7 +298,7 @@ static bool is_json_number(struct span number)
 
 static void add_scalar(const struct config_node *node, struct buf *out)
 {
-    if (config_node_is_null(node))
+    if (config_yaml_is_null(node))
         buf_add_text(out, "null");
     else if (node->plain && (span_is(node->text, "true") || span_is(node->text, "false") ||
                              is_json_number(node->text)))

@@ -27,7 +27,7 @@ struct config_node {
 };
 
 /* A plain scalar without text: "key:", "~" or "null". */
-bool config_node_is_null(const struct config_node *node);
+bool config_yaml_is_null(const struct config_node *node);
 
 struct config_tree;
 

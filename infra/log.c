@@ -346,16 +346,17 @@ void log_write(struct log *log, enum log_level level, const char *component,
 {
     if (!log || level < log->level)
         return;
-    char message[MESSAGE_MAX_SIZE] = "";
+    char message[MESSAGE_MAX_SIZE];
     va_list args;
     va_start(args, format);
     int size = vsnprintf(message, sizeof message, format, args);
     va_end(args);
     struct line line = { .log = log, .level = level, .component = component, .about = about };
-    line.cut = size >= (int)sizeof message;
-    line.message = (struct span){ message, size < 0   ? 0
-                                           : line.cut ? sizeof message - 1
-                                                      : (size_t)size };
+    if (size >= (int)sizeof message) /* between two characters */
+        line.message =
+            cut_to((struct span){ message, sizeof message - 1 }, sizeof message - 2, &line.cut);
+    else
+        line.message = (struct span){ message, size < 0 ? 0 : (size_t)size };
     struct buf out = BUF_INIT(LINE_MAX_SIZE);
     fit_line(&line, &out);
     add_line(log, buf_span(&out));
