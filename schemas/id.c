@@ -5,32 +5,40 @@
 #include "schemas/mem.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#define MAC_BYTES    (sizeof(struct id) - ID_IDENTITY_BYTES)
 #define COUNTER_BITS 20
-#define COUNTER_MAX ((1U << COUNTER_BITS) - 1)
-#define RANDOM_BITS 22
-#define MAC_BYTES 4
+#define COUNTER_MASK ((1U << COUNTER_BITS) - 1)
+#define MINTER_BITS  22
+#define MINTER_MASK  ((1U << MINTER_BITS) - 1)
+#define TIME_MASK    ((INT64_C(1) << 48) - 1)
 
 struct id_minter {
-    struct digest_hmac **secrets;
-    size_t secret_count;
-    uint32_t random;  /* RANDOM_BITS of it */
-    int64_t time_ms;  /* of the last id */
-    uint32_t counter; /* of the last id */
+    struct digest_hmac **macs; /* one per secret */
+    size_t mac_count;
+    uint32_t minter; /* random, tells this minter's ids from others' */
+    /* Runs on from millisecond to millisecond, from a random start, so that two minters that drew
+     * the same number would still have to be in step. Where it passes 0 within one, time moves. */
+    uint32_t counter;
+    int64_t time_ms; /* of the last id */
 };
 
 struct id_minter *id_minter_new(const struct span *secrets, size_t count)
 {
-    assert(count > 0);
     struct id_minter *minter = MEM_NEW(*minter);
-    minter->secrets = mem_zalloc(count, sizeof(struct digest_hmac *));
-    minter->secret_count = count;
+    uint32_t random[2];
+    if (!digest_random(random, sizeof random)) {
+        fputs("the system has no random numbers to make job ids of\n", stderr);
+        abort();
+    }
+    minter->minter = random[0] & MINTER_MASK;
+    minter->counter = random[1] & COUNTER_MASK;
+    minter->macs = mem_zalloc(count, sizeof(struct digest_hmac *));
+    minter->mac_count = count;
     for (size_t i = 0; i < count; i++)
-        minter->secrets[i] = digest_hmac_new(secrets[i]);
-    if (!digest_random(&minter->random, sizeof minter->random))
-        abort(); /* ids that may collide are worse than none */
-    minter->random &= (1U << RANDOM_BITS) - 1;
+        minter->macs[i] = digest_hmac_new(secrets[i]);
     return minter;
 }
 
@@ -38,86 +46,103 @@ void id_minter_free(struct id_minter *minter)
 {
     if (!minter)
         return;
-    for (size_t i = 0; i < minter->secret_count; i++)
-        digest_hmac_free(minter->secrets[i]);
-    free(minter->secrets);
+    for (size_t i = 0; i < minter->mac_count; i++)
+        digest_hmac_free(minter->macs[i]);
+    free(minter->macs);
     free(minter);
 }
 
-/* Version and variant, in their places (RFC 9562, section 4). */
-static void stamp(struct id *id, uint8_t version)
+static void put_big_endian(uint8_t *out, uint64_t value, size_t size)
 {
-    id->bytes[6] = (uint8_t)((id->bytes[6] & 0x0f) | (version << 4));
+    while (size--) {
+        out[size] = (uint8_t)value;
+        value >>= 8;
+    }
+}
+
+static uint64_t get_big_endian(const uint8_t *bytes, size_t size)
+{
+    uint64_t value = 0;
+    for (size_t i = 0; i < size; i++)
+        value = value << 8 | bytes[i];
+    return value;
+}
+
+static int version_of(const struct id *id)
+{
+    return id->bytes[6] >> 4;
+}
+
+static void mark(struct id *id, unsigned version)
+{
+    id->bytes[6] = (uint8_t)((id->bytes[6] & 0x0f) | version << 4);
     id->bytes[8] = (uint8_t)((id->bytes[8] & 0x3f) | 0x80);
 }
 
-static void seal(struct digest_hmac *secret, const struct id *id, uint8_t ret[MAC_BYTES])
+/* The last four bytes that the identity has under one secret. */
+static void compute_mac(struct digest_hmac *mac, const struct id *id, uint8_t ret[MAC_BYTES])
 {
-    uint8_t digest[DIGEST_SIZE];
-    digest_hmac_sha256(secret, (struct span){ id->bytes, ID_IDENTITY_BYTES }, digest);
-    memcpy(ret, digest, MAC_BYTES);
+    uint8_t full[DIGEST_SIZE];
+    digest_hmac_sha256(mac, (struct span){ id->bytes, ID_IDENTITY_BYTES }, full);
+    memcpy(ret, full, MAC_BYTES);
 }
 
-void id_mint(struct id_minter *minter, int64_t now_ms, struct id *ret_id)
+static void seal(struct id_minter *minter, struct id *id)
 {
-    if (now_ms > minter->time_ms) {
+    assert(minter->mac_count > 0);
+    compute_mac(minter->macs[0], id, id->bytes + ID_IDENTITY_BYTES);
+}
+
+void id_mint(struct id_minter *minter, int64_t now_ms, struct id *ret)
+{
+    uint32_t counter = (minter->counter + 1) & COUNTER_MASK;
+    if (now_ms > minter->time_ms)
         minter->time_ms = now_ms;
-        minter->counter = 0;
-    } else if (minter->counter < COUNTER_MAX) {
-        minter->counter++;
-    } else {
+    else if (counter == 0)
         minter->time_ms++;
-        minter->counter = 0;
-    }
-    /* 42 bits behind the time: 12 in bytes 6 and 7, 30 in bytes 8 to 11 */
-    uint64_t tail = (uint64_t)minter->random << COUNTER_BITS | minter->counter;
-    uint64_t time_ms = (uint64_t)minter->time_ms;
+    minter->counter = counter;
+
     struct id id = { 0 };
-    for (int i = 0; i < 6; i++)
-        id.bytes[i] = (uint8_t)(time_ms >> (40 - 8 * i));
-    id.bytes[6] = (uint8_t)(tail >> 38);
-    id.bytes[7] = (uint8_t)(tail >> 30);
-    id.bytes[8] = (uint8_t)((tail >> 24) & 0x3f);
-    id.bytes[9] = (uint8_t)(tail >> 16);
-    id.bytes[10] = (uint8_t)(tail >> 8);
-    id.bytes[11] = (uint8_t)tail;
-    stamp(&id, 7);
-    seal(minter->secrets[0], &id, &id.bytes[ID_IDENTITY_BYTES]);
-    *ret_id = id;
+    put_big_endian(id.bytes, (uint64_t)(minter->time_ms & TIME_MASK), 6);
+    put_big_endian(id.bytes + 6, counter >> 8, 2);
+    put_big_endian(id.bytes + 8, (uint64_t)(counter & 0xff) << MINTER_BITS | minter->minter, 4);
+    mark(&id, 7);
+    seal(minter, &id);
+    *ret = id;
 }
 
-void id_derive(struct id_minter *minter, struct span tenant, struct span queue, struct span key, struct id *ret_id)
+void id_derive(struct id_minter *minter, struct span tenant, struct span queue, struct span key,
+               struct id *ret)
 {
-    const struct span texts[3] = { tenant, queue, key };
-    uint8_t lengths[3][8];
-    struct span parts[6];
-    for (size_t i = 0; i < 3; i++) {
-        for (int byte = 0; byte < 8; byte++)
-            lengths[i][byte] = (uint8_t)((uint64_t)texts[i].size >> (56 - 8 * byte));
-        parts[2 * i] = (struct span){ lengths[i], sizeof lengths[i] };
-        parts[2 * i + 1] = texts[i];
-    }
+    uint8_t sizes[3][8];
+    put_big_endian(sizes[0], tenant.size, 8);
+    put_big_endian(sizes[1], queue.size, 8);
+    put_big_endian(sizes[2], key.size, 8);
+    const struct span parts[] = {
+        { sizes[0], 8 }, tenant, { sizes[1], 8 }, queue, { sizes[2], 8 }, key,
+    };
     uint8_t digest[DIGEST_SIZE];
-    digest_sha256(parts, 6, digest);
+    digest_sha256(parts, sizeof parts / sizeof *parts, digest);
+
     struct id id = { 0 };
     memcpy(id.bytes, digest, ID_IDENTITY_BYTES);
-    stamp(&id, 8);
-    seal(minter->secrets[0], &id, &id.bytes[ID_IDENTITY_BYTES]);
-    *ret_id = id;
+    mark(&id, 8);
+    seal(minter, &id);
+    *ret = id;
 }
 
 bool id_verify(struct id_minter *minter, const struct id *id)
 {
-    bool good = false;
-    for (size_t i = 0; i < minter->secret_count; i++) {
+    bool genuine = false;
+    for (size_t i = 0; i < minter->mac_count; i++) {
         uint8_t mac[MAC_BYTES];
-        seal(minter->secrets[i], id, mac);
-        good |= digest_equal(mac, &id->bytes[ID_IDENTITY_BYTES], MAC_BYTES);
+        compute_mac(minter->macs[i], id, mac);
+        genuine |= digest_equal(mac, id->bytes + ID_IDENTITY_BYTES, MAC_BYTES);
     }
-    return good;
+    return genuine;
 }
 
-static int digit_of(char c)
+static int hex_value(char c)
 {
     if (c >= '0' && c <= '9')
         return c - '0';
@@ -128,50 +153,48 @@ static int digit_of(char c)
     return -1;
 }
 
-static bool is_dash(size_t place)
+/* Whether the text form has a dash before this byte of the id. */
+static bool is_group_start(size_t byte)
 {
-    return place == 8 || place == 13 || place == 18 || place == 23;
+    return byte == 4 || byte == 6 || byte == 8 || byte == 10;
 }
 
-bool id_parse(struct span text, struct id *ret_id)
+bool id_parse(struct span text, struct id *ret)
 {
-    const char *chars = text.data;
+    struct id id;
+    const char *p = text.data;
     if (text.size != ID_TEXT_SIZE - 1)
         return false;
-    struct id id = { 0 };
-    size_t digits = 0;
-    for (size_t i = 0; i < text.size; i++) {
-        if (is_dash(i)) {
-            if (chars[i] != '-')
-                return false;
-            continue;
-        }
-        int digit = digit_of(chars[i]);
-        if (digit < 0)
+    for (size_t i = 0; i < sizeof id.bytes; i++) {
+        if (is_group_start(i) && *p++ != '-')
             return false;
-        id.bytes[digits / 2] = (uint8_t)(id.bytes[digits / 2] << 4 | digit);
-        digits++;
+        int high = hex_value(p[0]);
+        int low = hex_value(p[1]);
+        if (high < 0 || low < 0)
+            return false;
+        id.bytes[i] = (uint8_t)(high << 4 | low);
+        p += 2;
     }
-    int version = id.bytes[6] >> 4;
-    if ((version != 7 && version != 8) || (id.bytes[8] & 0xc0) != 0x80)
+    int version = version_of(&id);
+    if ((version != 7 && version != 8) || id.bytes[8] >> 6 != 2)
         return false;
-    *ret_id = id;
+    *ret = id;
     return true;
 }
 
 static char *put_hex(char *out, uint8_t byte)
 {
     static const char digits[] = "0123456789abcdef";
-    *out++ = digits[byte >> 4];
-    *out++ = digits[byte & 15];
-    return out;
+    out[0] = digits[byte >> 4];
+    out[1] = digits[byte & 15];
+    return out + 2;
 }
 
 void id_text(const struct id *id, char ret[ID_TEXT_SIZE])
 {
     char *out = ret;
     for (size_t i = 0; i < sizeof id->bytes; i++) {
-        if (is_dash((size_t)(out - ret)))
+        if (is_group_start(i))
             *out++ = '-';
         out = put_hex(out, id->bytes[i]);
     }
@@ -188,12 +211,7 @@ void id_identity_text(const struct id *id, char ret[IDENTITY_TEXT_SIZE])
 
 int64_t id_time_ms(const struct id *id)
 {
-    if (id->bytes[6] >> 4 != 7)
-        return -1;
-    int64_t time_ms = 0;
-    for (int i = 0; i < 6; i++)
-        time_ms = time_ms << 8 | id->bytes[i];
-    return time_ms;
+    return version_of(id) == 7 ? (int64_t)get_big_endian(id->bytes, 6) : -1;
 }
 
 bool id_same(const struct id *a, const struct id *b)
