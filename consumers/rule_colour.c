@@ -2,14 +2,16 @@
  *
  *   {"colours":["#ff0000","blue"],"weights":[1,3]}
  *
- * sRGB values are not amounts of light: they are gamma-encoded (IEC 61966-2-1), and averaging them
- * as they are makes mixtures too dark. So each is decoded to linear light, the light is averaged,
- * and the result is encoded again.
+ * sRGB values are not amounts of light: they are gamma-encoded (IEC 61966-2-1), and averaging
+ * them as they are makes mixtures too dark. So each is decoded to linear light, the light is
+ * averaged, and the result is encoded again.
  *
- * Worked example 1, the payload above: red is (1,0,0), blue (0,0,1); the light is (0.25, 0, 0.75),
- * encoded 1.055 * 0.25^(1/2.4) - 0.055 = 0.5371 -> 137, and 0.75 -> 0.8808 -> 225: #8900e1. Worked
- * example 2, {"colours":["black","white"]}: half the light is 0.5 -> 0.7354 -> 188: #bcbcbc, where
- * the naive average would have said #808080 (which is a fifth of the light).
+ * Worked example 1, the payload above: red is (1, 0, 0), blue (0, 0, 1), so the light is
+ *   (0.25, 0, 0.75), encoded 1.055 * 0.25^(1/2.4) - 0.055 = 0.5371 -> 137, and
+ *   0.75 -> 0.8808 -> 225: #8900e1.
+ *
+ * Worked example 2, {"colours":["black","white"]}: half the light is 0.5 -> 0.7354 -> 188:
+ *   #bcbcbc, where the naive average would have said #808080 (a fifth of the light).
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/rule_fields.h"

@@ -1,6 +1,7 @@
 /* Reading a rule's payload: each function checks a member's kind and limit, and says in
- * ERR_PAYLOAD_INVALID which member it is and what is allowed. thread: any SPDX-License-Identifier:
- * Apache-2.0 */
+ * ERR_PAYLOAD_INVALID which member it is and what is allowed.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_RULE_FIELDS_H
 #define CONSUMERS_RULE_FIELDS_H
 

@@ -1,5 +1,5 @@
-/* order.price: what an order costs. All money is in whole cents (64 bits), all rates are in basis
- * points (1/100 of a percent), and the only rounding is half to even.
+/* order.price: what an order costs. All money is in whole cents (64 bits), all rates are in
+ * basis points (1/100 of a percent), and the only rounding is half to even.
  *
  *   {"region":"DE","coupon":"WELCOME10","lines":[{"sku":"pen","quantity":12,"unit_cents":199}]}
  *
@@ -7,15 +7,16 @@
  * taken from the sum of the lines, the region's value-added tax comes on top of what is left.
  *
  * Worked example 1, the payload above:
- *   pen    12 x 199 = 2388, less 5 % (119.4 -> 119)      2269
- *   WELCOME10, 10 % of 2269 (226.9 -> 227)               2042
- *   tax DE 19 % of 2042 (387.98 -> 388)                  2430
+ *   pen, 12 x 199 = 2388, less 5 % (119.4 -> 119)     2269
+ *   WELCOME10, 10 % of 2269 (226.9 -> 227)            2042
+ *   tax DE, 19 % of 2042 (387.98 -> 388)              2430
+ *
  * Worked example 2, {"region":"FI","lines":[{"sku":"ink","quantity":1,"unit_cents":1000}]}:
- *   1000 and 25.5 % tax (255)                            1255
- * Worked example 3, half to even,
- * {"region":"LU","lines":[{"sku":"clip","quantity":10,"unit_cents":1}]}: 10 x 1 = 10, less 5 % (0.5
- * -> 0)                       10 17 % of 10 (1.7 -> 2)                                  12 with 30
- * pieces: 5 % of 30 (1.5 -> 2), 17 % of 28 (4.76 -> 5): 33
+ *   1000, and 25.5 % tax (255)                        1255
+ *
+ * Worked example 3, half to even, a "clip" for 1 cent in LU (tax 17 %):
+ *   10 pieces: 10, less 5 % (0.5 -> 0), tax 1.7 -> 2    12
+ *   30 pieces: 30, less 5 % (1.5 -> 2), tax 4.76 -> 5   33
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/rule_fields.h"

@@ -5,9 +5,8 @@
  *   {"words":["river","clock","lantern"],"seed":7}
  *   {"seed":7}      a subject is made up
  *
- * A pattern is a text in which "@x" stands for a choice from the vocabulary (table below), "@s" for
- * the subject and
- * "@l" for the words.
+ * A pattern is a text in which "@x" stands for a choice from the vocabulary (table below), "@s"
+ * for the subject and "@l" for the words.
  *
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/rule_fields.h"

@@ -1,4 +1,5 @@
-/* The table of business rules. See rules.h. SPDX-License-Identifier: Apache-2.0 */
+/* The table of business rules. See rules.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/rules.h"
 
 static const struct rule rules[] = {

@@ -1,8 +1,10 @@
-/* Business rules: C functions from a payload to a result, in one table (rules.c). To add one: write
- * consumers/rule_NAME.c, declare its function below, add a line to the table, and configure a type
- * with `handler: rules` and `rule: NAME`. A rule is pure but for what its input gives it: the same
- * input has the same result, so an attempt that is repeated after a crash changes nothing. thread:
- * any (a rule marked blocking runs on the thread pool) SPDX-License-Identifier: Apache-2.0 */
+/* Business rules: C functions from a payload to a result, in one table (rules.c). To add one:
+ * write consumers/rule_NAME.c, declare its function below, add a line to the table, and
+ * configure a type with `handler: rules` and `rule: NAME`.
+ * A rule is pure but for what its input gives it: the same input has the same result, so an
+ * attempt that is repeated after a crash changes nothing.
+ * thread: any (a rule marked blocking runs on the thread pool)
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_RULES_H
 #define CONSUMERS_RULES_H
 

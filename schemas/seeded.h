@@ -1,7 +1,8 @@
 /* Choices that look random and are not: the same seed and the same texts give the same picks on
  * every machine and in every build. For demonstrations and tests; never for secrets. SplitMix64
- * (Steele, Lea, Flood, 2014) over FNV-1a. thread: the owner's SPDX-License-Identifier: Apache-2.0
- */
+ * (Steele, Lea, Flood, 2014) over FNV-1a.
+ * thread: the owner's
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_SEEDED_H
 #define SCHEMAS_SEEDED_H
 

@@ -1,9 +1,10 @@
-/* What the simulator's third parties know: pure functions of the request and the seed. No clock, no
- * state: the same question always has the same answer, so that a test can say what it expects and a
- * replay sees what was seen. Each appends one JSON object to `out`. Errors: ERR_NOT_FOUND for
- * something nobody knows (with the nearest name), ERR_INVALID_PARAMETER for a question that makes
- * no sense. An empty span stands for an argument not given. thread: any SPDX-License-Identifier:
- * Apache-2.0 */
+/* What the simulator's third parties know: pure functions of the request and the seed. No clock,
+ * no state: the same question always has the same answer, so that a test can say what it expects
+ * and a replay sees what was seen. Each appends one JSON object to `out`. Errors: ERR_NOT_FOUND
+ * for something nobody knows (with the nearest name), ERR_INVALID_PARAMETER for a question that
+ * makes no sense. An empty span stands for an argument not given.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_ANSWERS_H
 #define INFRA_SIMULATOR_ANSWERS_H
 

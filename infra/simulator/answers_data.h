@@ -1,6 +1,7 @@
-/* The facts behind answers.h: quotations by authors whose work is in the public domain, shares of
- * companies that do not exist, cities with a plausible climate, time zones with their rules. To add
- * one: add a line to a table. SPDX-License-Identifier: Apache-2.0 */
+/* The facts behind answers.h: quotations by authors whose work is in the public domain, shares
+ * of companies that do not exist, cities with a plausible climate, time zones with their rules.
+ * To add one: add a line to a table.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_ANSWERS_DATA_H
 #define INFRA_SIMULATOR_ANSWERS_DATA_H
 

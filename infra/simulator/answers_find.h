@@ -1,5 +1,7 @@
 /* Finding a row of the tables in answers_data.h by its name, and saying what was probably meant
- * when there is none. thread: any SPDX-License-Identifier: Apache-2.0 */
+ * when there is none.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_ANSWERS_FIND_H
 #define INFRA_SIMULATOR_ANSWERS_FIND_H
 

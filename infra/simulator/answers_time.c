@@ -1,5 +1,6 @@
 /* The time in a zone, from rules of our own: the machine's zone files change with its packages,
- * these do not. SPDX-License-Identifier: Apache-2.0 */
+ * these do not.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/simulator/answers.h"
 #include "infra/simulator/answers_data.h"
 #include "infra/simulator/answers_find.h"

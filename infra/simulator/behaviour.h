@@ -1,7 +1,9 @@
-/* How the simulator misbehaves, asked for in a small grammar: words joined by commas, each with a
- * number: "slow=250", "status=503", "fail=2,status=500,retry-after=3". The words are one table in
- * behaviour.c; a new kind of misbehaviour is a line there, a member here and what simulator.c does
- * about it. thread: any SPDX-License-Identifier: Apache-2.0 */
+/* How the simulator misbehaves, asked for in a small grammar: words joined by commas, each with
+ * a number: "slow=250", "status=503", "fail=2,status=500,retry-after=3". The words are one table
+ * in behaviour.c; a new kind of misbehaviour is a line there, a member here and what simulator.c
+ * does about it.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_BEHAVIOUR_H
 #define INFRA_SIMULATOR_BEHAVIOUR_H
 

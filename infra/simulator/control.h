@@ -1,5 +1,6 @@
-/* Misbehaviour for all calls whose path begins in a certain way, set by PUT /control. A call's own
- * wish (X-Simulate, ?simulate=) goes before it. thread: the simulator's loop
+/* Misbehaviour for all calls whose path begins in a certain way, set by PUT /control. A call's
+ * own wish (X-Simulate, ?simulate=) goes before it.
+ * thread: the simulator's loop
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_CONTROL_H
 #define INFRA_SIMULATOR_CONTROL_H

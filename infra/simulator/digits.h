@@ -1,4 +1,5 @@
-/* Whole numbers in text. thread: any
+/* Whole numbers in text.
+ * thread: any
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_DIGITS_H
 #define INFRA_SIMULATOR_DIGITS_H

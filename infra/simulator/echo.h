@@ -1,5 +1,6 @@
 /* What a request looked like when it arrived, as JSON: to see what a type's templates made of a
- * payload. SPDX-License-Identifier: Apache-2.0 */
+ * payload.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_ECHO_H
 #define INFRA_SIMULATOR_ECHO_H
 

@@ -1,7 +1,9 @@
 /* What the simulator was asked, in the order of arrival: how a test counts the calls that really
- * reached a third party. Holds at most `calls_max` calls; the oldest make room for new ones and are
- * counted as dropped. Sequence numbers begin at 1 and are never used twice, not after ledger_clear
- * either. thread: the simulator's loop SPDX-License-Identifier: Apache-2.0 */
+ * reached a third party. Holds at most `calls_max` calls; the oldest make room for new ones and
+ * are counted as dropped. Sequence numbers begin at 1 and are never used twice, not after
+ * ledger_clear either.
+ * thread: the simulator's loop
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_LEDGER_H
 #define INFRA_SIMULATOR_LEDGER_H
 

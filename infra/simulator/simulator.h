@@ -1,7 +1,8 @@
-/* errand-simulator: third parties of our own, for demonstrations, drills and tests. They answer as
- * pure functions of the request (answers.h), misbehave on request (behaviour.h, control.h) and keep
- * a ledger of what they were asked (ledger.h). README.md has the HTTP interface. The functions are
- * those that struct service_spec asks for. THREADS: all on the service's loop.
+/* errand-simulator: third parties of our own, for demonstrations, drills and tests. They answer
+ * as pure functions of the request (answers.h), misbehave on request (behaviour.h, control.h)
+ * and keep a ledger of what they were asked (ledger.h). README.md has the HTTP interface. The
+ * functions are those that struct service_spec asks for.
+ * THREADS: all on the service's loop.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_SIMULATOR_H
 #define INFRA_SIMULATOR_SIMULATOR_H

@@ -1,6 +1,8 @@
 /* Counts by text: how often each path or idempotency key occurs among the calls that the ledger
  * holds. A text whose count falls to 0 is forgotten, so a tally is never larger than what it
- * counts. thread: the owner's SPDX-License-Identifier: Apache-2.0 */
+ * counts.
+ * thread: the owner's
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SIMULATOR_TALLY_H
 #define INFRA_SIMULATOR_TALLY_H
 

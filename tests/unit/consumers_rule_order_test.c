@@ -1,5 +1,6 @@
-/* order.price: the worked examples at the top of rule_order.c, the edges of every table and limit,
- * bad payloads. SPDX-License-Identifier: Apache-2.0 */
+/* order.price: the worked examples at the top of rule_order.c, the edges of every table and
+ * limit, bad payloads.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/rules.h"
 #include "schemas/json.h"
 

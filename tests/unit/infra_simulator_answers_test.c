@@ -129,7 +129,7 @@ static void who_is_not_known_is_not_found(void **state)
            "anybody here");
     refuse(answers_stock(1, span_of("ACMEX"), NONE, &answer, &err), ERR_NOT_FOUND, &err,
            "did you mean \"ACME\"?");
-    refuse(answers_stock(1, span_of("ACM\0"), NONE, &answer, &err), ERR_NOT_FOUND, &err,
+    refuse(answers_stock(1, (struct span){ "ACM\0", 4 }, NONE, &answer, &err), ERR_NOT_FOUND, &err,
            "there is no symbol");
     refuse(answers_weather(1, span_of("Lissbon"), NONE, &answer, &err), ERR_NOT_FOUND, &err,
            "\"Lisbon\"");

@@ -1,5 +1,6 @@
 /* The time in a zone: offsets, and the seconds around the changes of clocks, as the zones' laws
- * have them. SPDX-License-Identifier: Apache-2.0 */
+ * have them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/simulator/answers.h"
 #include "infra/simulator/answers_data.h"
 

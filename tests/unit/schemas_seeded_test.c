@@ -1,5 +1,6 @@
 /* The picks are part of what demonstrations and replays show: they must be the same on every
- * machine, so some of them are written down here. SPDX-License-Identifier: Apache-2.0 */
+ * machine, so some of them are written down here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/seeded.h"
 
 #include <setjmp.h>
