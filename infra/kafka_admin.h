@@ -9,6 +9,7 @@
 #include "infra/loop.h"
 
 struct kafka_admin;
+/* `config` is borrowed for the admin's life. */
 enum err_code kafka_admin_open(const struct config_kafka *config, const char *client_id,
                                struct kafka_admin **ret_admin, struct err *err) MUST_CHECK;
 /* Waits for running questions. Accepts NULL. */
@@ -41,6 +42,14 @@ enum err_code kafka_topics_create_sync(struct kafka_admin *admin,
                                        const struct kafka_topic_spec *specs, size_t count,
                                        bool *ret_created, int64_t timeout_ms,
                                        struct err *err) MUST_CHECK;
+/* Sets each offset to what the group has committed, -1 where there is nothing. */
+enum err_code kafka_committed_sync(struct kafka_admin *admin, const char *group,
+                                   struct kafka_offset *offsets, size_t count, int64_t timeout_ms,
+                                   struct err *err) MUST_CHECK;
+/* The same on the thread pool; `group` and `offsets` must live until `done`. */
+void kafka_committed(struct kafka_admin *admin, struct loop *loop, const char *group,
+                     struct kafka_offset *offsets, size_t count, int64_t timeout_ms,
+                     void (*done)(void *arg, enum err_code code), void *arg);
 /* Commits offsets for a group that has no members (for new topics: 0). */
 enum err_code kafka_offsets_commit_sync(struct kafka_admin *admin, const char *group,
                                         const struct kafka_offset *offsets, size_t count,

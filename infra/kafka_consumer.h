@@ -88,8 +88,8 @@ struct kafka_offset {
     int32_t partition;
     int64_t offset; /* the next one to read */
 };
-/* Commits asynchronously; answers come by on_committed, checked per partition. What is not assigned to us, or was revoked before
- * the answer came, is dropped without one. */
+/* Commits asynchronously; answers come by on_committed, checked per partition. What is not assigned
+ * to us, or was revoked before the answer came, is dropped without one. */
 void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_offset *offsets,
                            size_t count);
 /* Manual assignment (group NULL): replaces it; offsets may be negative for "log start". on_assign

@@ -1,4 +1,4 @@
-/* Producer, consumer and admin questions against the embedded broker, in process.
+/* Producer and consumer against the embedded broker, in process.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -132,7 +132,8 @@ static int set_up(void **state)
     rig->config = (struct config_kafka){
         .brokers = mem_dup_text(kafka_mock_address(rig->mock)),
         .kind = BROKER_EMBEDDED,
-        .session_timeout_ms = 4000, /* the embedded broker forgets a member sooner than it answers its join */
+        .session_timeout_ms =
+            4000, /* the embedded broker forgets a member sooner than it answers its join */
     };
     for (size_t i = 0; i < CONSUMERS_MAX; i++)
         rig->readers[i].rig = rig;
@@ -614,28 +615,24 @@ static void test_a_client_that_cannot_leave_is_left(void **state)
     assert_true(clock_monotonic_ms() - begun_ms < 3000);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_records_arrive_in_order_with_headers, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_full_queue_takes_nothing, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_record_too_large_is_refused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_without_a_broker_a_record_fails_in_time, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_closing_answers_everything, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_fatal_error_loses_nothing_and_keeps_the_order,
-                                        set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_warming, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_properties, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pause_and_resume_lose_and_double_nothing, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_seek_back_and_while_paused, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_manual_assignment_is_replaced, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_a_group_shares_commits_and_takes_over, set_up,
-                                        tear_down),
-        cmocka_unit_test_setup_teardown(test_a_client_that_cannot_leave_is_left, set_up, tear_down),
+        TEST(test_records_arrive_in_order_with_headers),
+        TEST(test_a_full_queue_takes_nothing),
+        TEST(test_a_record_too_large_is_refused),
+        TEST(test_without_a_broker_a_record_fails_in_time),
+        TEST(test_closing_answers_everything),
+        TEST(test_a_fatal_error_loses_nothing_and_keeps_the_order),
+        TEST(test_warming),
+        TEST(test_properties),
+        TEST(test_pause_and_resume_lose_and_double_nothing),
+        TEST(test_seek_back_and_while_paused),
+        TEST(test_manual_assignment_is_replaced),
+        TEST(test_a_group_shares_commits_and_takes_over),
+        TEST(test_a_client_that_cannot_leave_is_left),
     };
-    cmocka_set_test_filter(getenv("F"));
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,23 @@
+/* The admin's inside, shared by kafka_admin.c (questions), kafka_topics.c (topics) and kafka_scan.c
+ * (records). SPDX-License-Identifier: Apache-2.0 */
+#ifndef INFRA_KAFKA_ADMIN_INTERNAL_H
+#define INFRA_KAFKA_ADMIN_INTERNAL_H
+
+#include "infra/kafka_admin.h"
+#include "infra/kafka_internal.h"
+
+struct kafka_admin {
+    const struct config_kafka *config;
+    char *client_id;
+    struct kafka_client *client;
+    pthread_mutex_t reading; /* the client has one assignment: one reader at a time */
+};
+
+/* Options for an admin request that is answered within timeout_ms; given away. */
+rd_kafka_AdminOptions_t *kafka_admin_options(const struct kafka_admin *admin,
+                                             rd_kafka_admin_op_t op, int64_t timeout_ms);
+/* The answer to a request, or NULL with `err` set; given away. */
+rd_kafka_event_t *kafka_admin_answer(rd_kafka_queue_t *queue, int64_t timeout_ms, const char *what,
+                                     struct err *err);
+
+#endif
