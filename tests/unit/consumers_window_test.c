@@ -68,12 +68,14 @@ static void run_one(uint64_t seed)
     model->start = seeded_below(&random, 1000);
     struct window *window = window_new(model->start);
     int64_t next = model->start;
-    uint32_t eagerness = 1 + seeded_below(&random, 9); /* of ten operations, how many finish something */
+    uint32_t eagerness =
+        1 + seeded_below(&random, 9); /* of ten operations, how many finish something */
     for (size_t step = 0; step < 600; step++) {
         if (seeded_below(&random, 10) < eagerness) {
             finish_one(window, model, &random);
         } else {
-            next += seeded_below(&random, 4) == 0 ? seeded_below(&random, 50) : 0; /* offsets are sparse */
+            next += seeded_below(&random, 4) == 0 ? seeded_below(&random, 50)
+                                                  : 0; /* offsets are sparse */
             model->offsets[model->count] = next;
             model->tickets[model->count++] = window_add(window, next++);
         }

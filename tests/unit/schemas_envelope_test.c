@@ -1,4 +1,5 @@
-/* The codec: what goes in comes out; what is wrong is refused; what is newer is kept. SPDX-License-Identifier: Apache-2.0 */
+/* The codec: what goes in comes out; what is wrong is refused; what is newer is kept.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/envelope.h"
 #include "schemas/seeded.h"
 
@@ -72,7 +73,8 @@ static void assert_facts_equal(const struct job_facts *a, const struct job_facts
 {
     assert_memory_equal(a->id.bytes, b->id.bytes, 16);
     assert_memory_equal(a->effect_id.bytes, b->effect_id.bytes, 16);
-    assert_true(span_eq(a->tenant, b->tenant) && span_eq(a->type, b->type) && span_eq(a->queue, b->queue));
+    assert_true(span_eq(a->tenant, b->tenant) && span_eq(a->type, b->type) &&
+                span_eq(a->queue, b->queue));
     assert_true(span_eq(a->key, b->key) && span_eq(a->fingerprint, b->fingerprint));
     assert_true(span_eq(a->traceparent, b->traceparent) && span_eq(a->tracestate, b->tracestate));
     assert_true(span_eq(a->request_id, b->request_id));
@@ -172,7 +174,8 @@ static void a_record_comes_back_with_its_letter(void **state)
     envelope_record_free(object);
     bytes.data[0] = 'F';
     assert_int_equal(envelope_decode_record(buf_span(&bytes), &object, NULL), ERR_ENVELOPE_INVALID);
-    assert_int_equal(envelope_decode_record((struct span){ "", 0 }, &object, NULL), ERR_ENVELOPE_INVALID);
+    assert_int_equal(envelope_decode_record((struct span){ "", 0 }, &object, NULL),
+                     ERR_ENVELOPE_INVALID);
     assert_int_equal(envelope_decode_record(span_of("Sx"), &object, NULL), ERR_ENVELOPE_INVALID);
     buf_free(&bytes);
 }
@@ -266,8 +269,12 @@ static void wrong_values_are_named(void **state)
         void (*change)(struct job_command *command);
         const char *field;
     } cases[] = {
-        { nul_in_type, "type" },     { bad_utf8_in_payload, "payload" },   { no_type, "type" },
-        { attempt_zero, "attempt" }, { short_fingerprint, "fingerprint" }, { negative_origin, "origin" },
+        { nul_in_type, "type" },
+        { bad_utf8_in_payload, "payload" },
+        { no_type, "type" },
+        { attempt_zero, "attempt" },
+        { short_fingerprint, "fingerprint" },
+        { negative_origin, "origin" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err err;
@@ -282,12 +289,16 @@ static void a_newer_version_is_told_apart(void **state)
     (void)state;
     struct envelope *envelope;
     struct err err;
-    assert_int_equal(envelope_decode((struct span){ "\x08\x02", 2 }, &envelope, &err), ERR_ENVELOPE_VERSION);
-    assert_int_equal(envelope_decode((struct span){ "\x08\x01", 2 }, &envelope, &err), ERR_ENVELOPE_INVALID);
-    assert_int_equal(envelope_decode((struct span){ "", 0 }, &envelope, &err), ERR_ENVELOPE_INVALID);
+    assert_int_equal(envelope_decode((struct span){ "\x08\x02", 2 }, &envelope, &err),
+                     ERR_ENVELOPE_VERSION);
+    assert_int_equal(envelope_decode((struct span){ "\x08\x01", 2 }, &envelope, &err),
+                     ERR_ENVELOPE_INVALID);
+    assert_int_equal(envelope_decode((struct span){ "", 0 }, &envelope, &err),
+                     ERR_ENVELOPE_INVALID);
 }
 
-/* A field 100 (varint) appended to the inner command: length-delimited field 2 of the envelope grows by it. */
+/* A field 100 (varint) appended to the inner command: length-delimited field 2 of the envelope
+ * grows by it. */
 static void unknown_fields_are_carried_on(void **state)
 {
     (void)state;
@@ -328,16 +339,19 @@ static void too_large_is_refused_both_ways(void **state)
     struct err err;
     assert_int_equal(envelope_encode_command(&command, &out, &err), ERR_LIMIT);
     struct envelope *envelope;
-    assert_int_equal(envelope_decode((struct span){ payload, ENVELOPE_BYTES_MAX + 1 }, &envelope, &err),
-                     ERR_ENVELOPE_INVALID);
+    assert_int_equal(
+        envelope_decode((struct span){ payload, ENVELOPE_BYTES_MAX + 1 }, &envelope, &err),
+        ERR_ENVELOPE_INVALID);
     struct envelope_record *record;
-    assert_int_equal(envelope_decode_record((struct span){ payload, ENVELOPE_BYTES_MAX + 1 }, &record, &err),
-                     ERR_ENVELOPE_INVALID);
+    assert_int_equal(
+        envelope_decode_record((struct span){ payload, ENVELOPE_BYTES_MAX + 1 }, &record, &err),
+        ERR_ENVELOPE_INVALID);
     free(payload);
     buf_free(&out);
 }
 
-/* 200,000 bytes of empty labels would be tens of megabytes in memory: the arena's budget refuses them. */
+/* 200,000 bytes of empty labels would be tens of megabytes in memory: the arena's budget refuses
+ * them. */
 static void many_small_fields_do_not_grow_large(void **state)
 {
     (void)state;
@@ -347,10 +361,12 @@ static void many_small_fields_do_not_grow_large(void **state)
     struct buf bytes = BUF_INIT(ENVELOPE_BYTES_MAX);
     buf_add(&bytes, "\x08\x01\x12", 3);
     size_t inner = facts.size + 4;
-    char lengths[] = { (char)(0x80 | (inner & 0x7f)), (char)(0x80 | ((inner >> 7) & 0x7f)), (char)(inner >> 14) };
+    char lengths[] = { (char)(0x80 | (inner & 0x7f)), (char)(0x80 | ((inner >> 7) & 0x7f)),
+                       (char)(inner >> 14) };
     buf_add(&bytes, lengths, 3);
     size_t size = facts.size;
-    char tag[] = { 0x0a, (char)(0x80 | (size & 0x7f)), (char)(0x80 | ((size >> 7) & 0x7f)), (char)(size >> 14) };
+    char tag[] = { 0x0a, (char)(0x80 | (size & 0x7f)), (char)(0x80 | ((size >> 7) & 0x7f)),
+                   (char)(size >> 14) };
     buf_add(&bytes, tag, 4);
     buf_add_span(&bytes, buf_span(&facts));
     struct envelope *envelope;

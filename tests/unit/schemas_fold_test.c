@@ -1,5 +1,5 @@
-/* The fold: every order in which the two streams of a job can be applied gives one record; the first terminal state wins.
- * SPDX-License-Identifier: Apache-2.0 */
+/* The fold: every order in which the two streams of a job can be applied gives one record; the
+ * first terminal state wins. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/fold.h"
 
 #include <setjmp.h>
@@ -33,7 +33,8 @@ static struct job_event event(enum job_event_kind kind, uint32_t turn, uint32_t 
     if (kind == JOB_EVENT_SUCCEEDED)
         made.result = span_of("{\"a\":1}");
     if (kind == JOB_EVENT_FAILED || kind == JOB_EVENT_RETRYING)
-        made.failure = (struct job_failure){ .code = SPAN_LIT("target_status"), .attempt = attempt };
+        made.failure =
+            (struct job_failure){ .code = SPAN_LIT("target_status"), .attempt = attempt };
     return made;
 }
 
@@ -82,7 +83,8 @@ static const struct job_record *read_view(const struct view *view)
                       view->has_events ? &view->from_events : NULL);
 }
 
-/* The events keep their order (one partition); the command comes at any place among them, and may come again. */
+/* The events keep their order (one partition); the command comes at any place among them, and may
+ * come again. */
 static void assert_one_record(const struct job_event *events, size_t count)
 {
     struct view expected = { 0 };
@@ -135,7 +137,8 @@ static void every_interleaving_gives_one_record(void **state)
     }
 }
 
-/* Along every sequence: once terminal, nothing changes; and no move that the table forbids is ever made. */
+/* Along every sequence: once terminal, nothing changes; and no move that the table forbids is ever
+ * made. */
 static void terminal_is_final_and_moves_are_legal(void **state)
 {
     (void)state;
@@ -144,7 +147,8 @@ static void terminal_is_final_and_moves_are_legal(void **state)
         bool exists = false;
         size_t rest = sequence;
         for (int64_t offset = 0; offset < 3; offset++) {
-            struct job_event next = event(kinds[rest % KINDS], (uint32_t)offset, (uint32_t)offset + 1);
+            struct job_event next =
+                event(kinds[rest % KINDS], (uint32_t)offset, (uint32_t)offset + 1);
             rest /= KINDS;
             struct job_record changed;
             if (!fold_event(exists ? &record : NULL, &next, offset, &changed))
@@ -224,7 +228,8 @@ static void states_have_texts_and_letters_of_their_own(void **state)
         bool upper = job_state_letter((enum job_state)i) < 'a';
         assert_int_equal(upper, job_state_is_terminal((enum job_state)i));
         for (int j = 0; j < i; j++)
-            assert_int_not_equal(job_state_letter((enum job_state)i), job_state_letter((enum job_state)j));
+            assert_int_not_equal(job_state_letter((enum job_state)i),
+                                 job_state_letter((enum job_state)j));
         for (int to = 0; to < JOB_STATE_COUNT; to++) {
             if (job_state_is_terminal((enum job_state)i))
                 assert_false(job_state_may_move((enum job_state)i, (enum job_state)to));
