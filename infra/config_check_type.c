@@ -9,7 +9,7 @@
 
 #define EXAMPLE_TOKENS_MAX 20000
 /* What an event needs beside its result: facts, labels, headers of the record. */
-#define EVENT_OVERHEAD (32 * 1024)
+#define EVENT_OVERHEAD INT64_C(32768)
 
 /* The type that is being checked. */
 struct checked {

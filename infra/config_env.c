@@ -4,6 +4,7 @@
 #include "infra/config_value.h"
 #include "schemas/mem.h"
 
+#include <ctype.h>
 #include <stdlib.h>
 
 #define PREFIX "ERRAND_"
@@ -31,9 +32,8 @@ void config_env_add_name(struct buf *out, const char *path)
 {
     buf_add_text(out, PREFIX);
     for (; *path; path++) {
-        bool lower = *path >= 'a' && *path <= 'z';
         bool separator = *path == '.' || *path == '-';
-        buf_add_char(out, lower ? (char)(*path - 'a' + 'A') : separator ? '_' : *path);
+        buf_printf(out, "%c", separator ? '_' : toupper((unsigned char)*path));
     }
 }
 

@@ -8,8 +8,8 @@
 #include "schemas/buf.h"
 
 #define CONFIG_PROBLEMS_MAX 100
-#define CONFIG_REPORT_MAX   (64 * 1024)
-#define CONFIG_FILE_MAX     (1024 * 1024)
+#define CONFIG_REPORT_MAX   ((size_t)64 * 1024)
+#define CONFIG_FILE_MAX     ((size_t)1024 * 1024)
 
 /* Where a value was written: a line of the file, a variable, or (both zero) nowhere: a default. */
 struct config_origin {

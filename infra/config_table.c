@@ -18,6 +18,7 @@
 #define TEXT_MAX  4096
 #define ITEMS_MAX 64
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): names of members take no parentheses. */
 #define AT(member)                                                                                 \
     .offset = offsetof(struct BASE, member), .size = sizeof(((struct BASE *)NULL)->member)
 #define KEY(path_, kind_, member, initial_, doc_)                                                  \
@@ -47,6 +48,8 @@
             "A connection on which nothing moves for so long is closed."),                         \
             RANGE(SECOND, HOUR)                                                                    \
     }
+
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 static const char *const broker_kinds[] = { "kafka", "embedded", NULL };
 static const char *const log_levels[] = { "debug", "info", "warn", "error", NULL };
@@ -315,7 +318,7 @@ static const struct config_key type_keys[] = {
 };
 #undef BASE
 
-#define KEYS(array) .keys = array, .key_count = sizeof array / sizeof *array
+#define KEYS(array) .keys = (array), .key_count = sizeof(array) / sizeof(array)[0]
 #define MAP(items, count, entry)                                                                   \
     .entry_size = sizeof(struct entry), .items_offset = offsetof(struct config, items),            \
     .count_offset = offsetof(struct config, count)

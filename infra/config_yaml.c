@@ -5,6 +5,7 @@
 
 #include <yaml.h>
 
+#include <assert.h>
 #include <stdlib.h>
 
 struct stored_node {
@@ -56,6 +57,7 @@ static struct frame *top(struct reader *reader)
 static bool awaits_name(struct reader *reader)
 {
     const struct frame *frame = top(reader);
+    assert(!frame || frame->node);
     return frame && frame->node->kind == CONFIG_NODE_MAPPING && !frame->name;
 }
 

@@ -33,31 +33,31 @@
 struct log {
     char *process;
     char *path; /* NULL: stderr */
-    enum log_level level;
     size_t rotate_bytes;
-
-    /* Only the writer's, once it runs. */
-    int fd;
-    size_t file_bytes;
-    bool rotates; /* a regular file */
-
     pthread_t writer;
     pthread_mutex_t mutex;
     pthread_cond_t work; /* something to write, or closing */
     pthread_cond_t done; /* the writer has ended */
+    _Atomic int64_t dropped;
+
     /* Under the mutex. */
     char *ring;
     size_t ring_bytes;
     size_t head; /* where the next line goes */
     size_t tail; /* the oldest byte not yet written */
     size_t wrap; /* where the lines end when head is before tail; ring_bytes otherwise */
-    bool full;   /* tells full from empty when head == tail */
     int64_t unreported;
-    bool closing;
     int64_t close_at_ms;
+    bool full; /* tells full from empty when head == tail */
+    bool closing;
     bool ended;
 
-    _Atomic int64_t dropped;
+    /* Only the writer's, once it runs. */
+    bool rotates; /* a regular file */
+    int fd;
+    size_t file_bytes;
+
+    enum log_level level;
 };
 
 /* --- the ring; under the mutex --- */
@@ -302,8 +302,7 @@ static void format_line(const struct line *line, size_t text_max, struct buf *ou
     buf_add_text(out, cut ? ",\"truncated\":true}\n" : "}\n");
 }
 
-/* Escaping may make a text six times as long, so texts are cut shorter until the line has its size.
- */
+/* Escaping may make a text six times as long, so texts are cut shorter until the line fits. */
 static void fit_line(const struct line *line, struct buf *out)
 {
     size_t text_max = MESSAGE_MAX_SIZE;
@@ -442,8 +441,9 @@ void log_close(struct log *log)
     log->close_at_ms = clock_monotonic_ms() + CLOSE_MS;
     pthread_cond_signal(&log->work);
     /* A little longer than the writer gives itself. */
-    int64_t until_ms = log->close_at_ms + 2 * POLL_MS;
-    struct timespec until = { .tv_sec = until_ms / 1000, .tv_nsec = until_ms % 1000 * 1000000 };
+    int64_t until_ms = log->close_at_ms + INT64_C(2) * POLL_MS;
+    struct timespec until = { .tv_sec = until_ms / 1000,
+                              .tv_nsec = (long)(until_ms % 1000) * 1000000 };
     while (!log->ended && pthread_cond_timedwait(&log->done, &log->mutex, &until) == 0)
         ;
     bool ended = log->ended;

@@ -156,8 +156,8 @@ static void test_hostile_text(void **state)
     char *controls = mem_zalloc(10000, 1);
     memset(controls, '\1', 9999);
     char *wide = mem_zalloc(10000, 1);
-    for (size_t i = 0; i + 2 < 9999; i += 2)
-        memcpy(wide + i, "\xc3\xa4", 2);
+    for (size_t i = 0; i < 9998; i++)
+        wide[i] = i % 2 ? '\xa4' : '\xc3';
     const struct log_about about = { .job_id = { controls, 9999 }, .request_id = { every, 255 } };
     log_write(log, LOG_INFO, "a\nb", &about, "%s", every);
     log_write(log, LOG_INFO, "test", NULL, "\"}\n{\"level\":\"forged\"}");
@@ -277,7 +277,7 @@ static void test_close_is_bounded(void **state)
     assert_int_equal(mkfifo(path, 0600), 0);
     int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
     assert_true(fd >= 0);
-    struct log *log = open_log(0, 256 * 1024);
+    struct log *log = open_log(0, (size_t)256 * 1024);
     for (int i = 0; i < 3000; i++)
         log_write(log, LOG_INFO, "test", NULL, "line %d", i);
     int64_t began_ms = clock_monotonic_ms();

@@ -13,7 +13,7 @@
 
 #include <cmocka.h>
 
-#define TEXT_MAX (1024 * 1024)
+#define TEXT_MAX ((size_t)1024 * 1024)
 
 /* Everything before the process's own metrics, which differ from run to run. */
 static char *own_text(struct metrics *metrics)
@@ -196,7 +196,7 @@ static void test_threads(void **state)
     for (size_t i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     assert_true(metric_value(shared.counter) == THREADS * ROUNDS);
-    assert_true(metric_value(shared.gauge) == THREADS * ROUNDS / 2);
+    assert_true(metric_value(shared.gauge) == (double)THREADS * ROUNDS / 2);
     char *text = own_text(shared.metrics);
     char expected[64];
     snprintf(expected, sizeof expected, "\nh_seconds_sum %d\n", THREADS * ROUNDS / 2);
