@@ -1,237 +1,222 @@
-/* See json.h. A struct json is a json_t by another name. SPDX-License-Identifier: Apache-2.0 */
+/* See json.h. `struct json` is libjansson's json_t under a name of our own.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/json.h"
 
-#include "schemas/utf8.h"
-
+#include "schemas/json_limits.h"
 #include "schemas/mem.h"
 
 #include <jansson.h>
+
+#include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
-static const json_t *in(const struct json *json)
+static const struct json *wrap(const json_t *value)
 {
-    return (const json_t *)(const void *)json;
+    return (const struct json *)value;
 }
 
-static struct json *out_of(json_t *json)
-{
-    return (struct json *)(void *)json;
-}
-
-/* jansson's readers take const, its iterators do not, though they change nothing. */
-static json_t *mutable_in(const struct json *json)
+/* libjansson's iterators want a value that may be changed, though they change nothing. */
+static json_t *unwrap(const struct json *json)
 {
     union {
-        const struct json *from;
-        json_t *to;
-    } place = { .from = json };
-    return place.to;
+        const struct json *given;
+        json_t *own;
+    } value = { .given = json };
+    return value.own;
 }
 
-/* Depth and number of tokens, by their brackets, commas and colons, without looking at what they mean. */
-static enum err_code scan(struct span text, const struct json_limits *limits, struct err *err)
+/* --- parsing --- */
+
+/* What libjansson found wrong, without the text near it, which is the sender's. */
+static enum err_code refuse(const json_error_t *error, struct err *err)
 {
-    const char *chars = text.data;
-    size_t depth = 0;
-    size_t tokens = 1;
-    bool quoted = false;
-    for (size_t i = 0; i < text.size; i++) {
-        char c = chars[i];
-        if (quoted) {
-            if (c == '\\')
-                i++;
-            else if (c == '"')
-                quoted = false;
-            continue;
-        }
-        if (c == '"')
-            quoted = true;
-        else if (c == '{' || c == '[')
-            depth++;
-        else if ((c == '}' || c == ']') && depth)
-            depth--;
-        tokens += c == ',' || c == ':' || c == '{' || c == '[';
-        if (depth > limits->depth_max)
-            return err_set(err, ERR_TOO_DEEP, "JSON may be nested %zu deep at most", limits->depth_max);
-        if (tokens > limits->tokens_max)
-            return err_set(err, ERR_BODY_TOO_LARGE, "JSON may have %zu values at most", limits->tokens_max);
-    }
-    return ERR_OK;
+    enum json_error_code reason = json_error_code(error);
+    bool is_nul = reason == json_error_null_character || reason == json_error_null_byte_in_key;
+    bool is_text = is_nul || reason == json_error_invalid_utf8;
+    const char *text = is_nul ? "\\u0000 is not allowed" : error->text;
+    const char *near = strstr(text, " near '");
+    size_t size = near ? (size_t)(near - text) : strlen(text);
+    return err_set(err, is_text ? ERR_INVALID_TEXT : ERR_INVALID_JSON, "line %d, column %d: %.*s",
+                   error->line, error->column > 0 ? error->column : 1, (int)size, text);
 }
 
 enum err_code json_parse(struct span text, const struct json_limits *limits, struct json **ret_json,
                          struct err *err)
 {
-    if (!utf8_is_text(text))
-        return err_set(err, ERR_INVALID_TEXT, "JSON must be valid UTF-8 without NUL");
-    enum err_code code = scan(text, limits, err);
+    enum err_code code = json_limits_check(text, limits, err);
     if (code)
         return code;
-    json_error_t why;
-    json_t *json =
-        json_loadb(text.size ? text.data : "", text.size, JSON_REJECT_DUPLICATES | (limits->any_value ? JSON_DECODE_ANY : 0), &why);
-    if (!json && json_error_code(&why) == json_error_null_character)
-        return err_set(err, ERR_INVALID_TEXT, "line %d, column %d: \\u0000 is not allowed", why.line, why.column);
-    if (!json)
-        return err_set(err, ERR_INVALID_JSON, "line %d, column %d: %s", why.line, why.column, why.text);
-    *ret_json = out_of(json);
+    json_error_t error;
+    size_t flags = JSON_REJECT_DUPLICATES | (limits->any_value ? JSON_DECODE_ANY : 0);
+    json_t *value = json_loadb(text.size ? text.data : "", text.size, flags, &error);
+    if (!value)
+        return refuse(&error, err);
+    *ret_json = (struct json *)value;
     return ERR_OK;
 }
 
 void json_free(struct json *json)
 {
-    json_decref((json_t *)(void *)json);
+    json_decref((json_t *)json);
 }
+
+/* --- reading --- */
 
 enum json_type json_type_of(const struct json *json)
 {
-    if (!json)
-        return JSON_TYPE_NONE;
-    switch (json_typeof(in(json))) {
-    case JSON_OBJECT:
-        return JSON_TYPE_OBJECT;
-    case JSON_ARRAY:
-        return JSON_TYPE_ARRAY;
-    case JSON_STRING:
-        return JSON_TYPE_TEXT;
-    case JSON_INTEGER:
-        return JSON_TYPE_INTEGER;
-    case JSON_REAL:
-        return JSON_TYPE_REAL;
-    case JSON_TRUE:
-    case JSON_FALSE:
-        return JSON_TYPE_BOOL;
-    case JSON_NULL:
-        break;
-    }
-    return JSON_TYPE_NULL;
+    static const enum json_type types[] = {
+        [JSON_OBJECT] = JSON_TYPE_OBJECT, [JSON_ARRAY] = JSON_TYPE_ARRAY,
+        [JSON_STRING] = JSON_TYPE_TEXT,   [JSON_INTEGER] = JSON_TYPE_INTEGER,
+        [JSON_REAL] = JSON_TYPE_REAL,     [JSON_TRUE] = JSON_TYPE_BOOL,
+        [JSON_FALSE] = JSON_TYPE_BOOL,    [JSON_NULL] = JSON_TYPE_NULL,
+    };
+    return json ? types[json_typeof(unwrap(json))] : JSON_TYPE_NONE;
 }
 
 const char *json_type_text(enum json_type type)
 {
     static const char *const texts[] = {
-        [JSON_TYPE_NONE] = "nothing", [JSON_TYPE_NULL] = "null",       [JSON_TYPE_BOOL] = "bool",
-        [JSON_TYPE_INTEGER] = "integer", [JSON_TYPE_REAL] = "real",   [JSON_TYPE_TEXT] = "text",
-        [JSON_TYPE_ARRAY] = "array",  [JSON_TYPE_OBJECT] = "object",
+        [JSON_TYPE_NONE] = "nothing",    [JSON_TYPE_NULL] = "null",     [JSON_TYPE_BOOL] = "bool",
+        [JSON_TYPE_INTEGER] = "integer", [JSON_TYPE_REAL] = "real",     [JSON_TYPE_TEXT] = "text",
+        [JSON_TYPE_ARRAY] = "array",     [JSON_TYPE_OBJECT] = "object",
     };
     return texts[type];
 }
 
 const struct json *json_get(const struct json *object, const char *name)
 {
-    return out_of(json_object_get(in(object), name));
+    return wrap(json_object_get(unwrap(object), name));
 }
 
 const struct json *json_at(const struct json *array, size_t index)
 {
-    return out_of(json_array_get(in(array), index));
+    return wrap(json_array_get(unwrap(array), index));
 }
 
 size_t json_count(const struct json *json)
 {
-    return json_is_object(in(json)) ? json_object_size(in(json)) : json_array_size(in(json));
+    json_t *value = unwrap(json);
+    return json_is_array(value) ? json_array_size(value) : json_object_size(value);
 }
 
 void json_each(const struct json *object, json_member_fn member, void *arg)
 {
-    json_t *mutable = mutable_in(object);
-    for (void *at = json_object_iter(mutable); at; at = json_object_iter_next(mutable, at)) {
-        struct span name = { json_object_iter_key(at), json_object_iter_key_len(at) };
-        member(arg, name, out_of(json_object_iter_value(at)));
-    }
+    json_t *value = unwrap(object);
+    for (void *at = json_object_iter(value); at; at = json_object_iter_next(value, at))
+        member(arg, (struct span){ json_object_iter_key(at), json_object_iter_key_len(at) },
+               wrap(json_object_iter_value(at)));
 }
 
 struct span json_text(const struct json *json)
 {
-    return (struct span){ json_string_value(in(json)), json_string_length(in(json)) };
+    json_t *value = unwrap(json);
+    return (struct span){ json_string_value(value), json_string_length(value) };
 }
 
 bool json_integer_of(const struct json *json, int64_t *ret_value)
 {
-    if (!json_is_integer(in(json)))
+    json_t *value = unwrap(json);
+    if (!json_is_integer(value))
         return false;
-    *ret_value = json_integer_value(in(json));
+    *ret_value = json_integer_value(value);
     return true;
 }
 
 bool json_real_of(const struct json *json, double *ret_value)
 {
-    if (!json_is_number(in(json)))
+    json_t *value = unwrap(json);
+    if (!json_is_number(value))
         return false;
-    *ret_value = json_number_value(in(json));
+    *ret_value = json_number_value(value);
     return true;
 }
 
 bool json_bool_of(const struct json *json, bool *ret_value)
 {
-    if (!json_is_boolean(in(json)))
+    json_t *value = unwrap(json);
+    if (!json_is_boolean(value))
         return false;
-    *ret_value = json_is_true(in(json));
+    *ret_value = json_is_true(value);
     return true;
 }
 
-/* --- pointers --- */
-
-/* One reference token with ~1 and ~0 undone; false when it is malformed or too long. */
-static bool unescape(const char *text, size_t size, char *ret, size_t ret_size)
+/* An array's index as RFC 6901 writes it: digits without a leading zero. */
+static bool parse_index(struct span token, size_t *ret_index)
 {
-    size_t at = 0;
-    for (size_t i = 0; i < size; i++) {
-        char c = text[i];
-        if (c == '~') {
-            if (++i == size || (text[i] != '0' && text[i] != '1'))
-                return false;
-            c = text[i] == '0' ? '~' : '/';
-        }
-        if (at + 1 >= ret_size || c == '\0')
+    const char *digits = token.data;
+    size_t index = 0;
+    if (token.size == 0 || token.size > 9 || (token.size > 1 && digits[0] == '0'))
+        return false;
+    for (size_t i = 0; i < token.size; i++) {
+        if (digits[i] < '0' || digits[i] > '9')
             return false;
-        ret[at++] = c;
+        index = index * 10 + (size_t)(digits[i] - '0');
     }
-    ret[at] = '\0';
+    *ret_index = index;
     return true;
 }
 
-static const struct json *step(const struct json *json, const char *token)
+/* Undoes ~0 and ~1 in place; false when a tilde means nothing. */
+static bool unescape(char *token, size_t *size)
 {
-    if (json_is_object(in(json)))
-        return json_get(json, token);
-    char *end;
-    size_t size = strlen(token);
-    bool index = size > 0 && strspn(token, "0123456789") == size && (size == 1 || token[0] != '0') && size < 10;
-    return index ? json_at(json, strtoul(token, &end, 10)) : NULL;
+    size_t kept = 0;
+    for (size_t i = 0; i < *size; i++, kept++) {
+        token[kept] = token[i];
+        if (token[i] != '~')
+            continue;
+        i++;
+        if (i == *size || (token[i] != '0' && token[i] != '1'))
+            return false;
+        token[kept] = token[i] == '0' ? '~' : '/';
+    }
+    *size = kept;
+    return true;
+}
+
+static json_t *step_into(json_t *value, struct span escaped)
+{
+    size_t index;
+    if (json_is_array(value))
+        return parse_index(escaped, &index) ? json_array_get(value, index) : NULL;
+    size_t size = escaped.size;
+    char *token = mem_dup(escaped);
+    json_t *child = unescape(token, &size) ? json_object_getn(value, token, size) : NULL;
+    free(token);
+    return child;
 }
 
 const struct json *json_pointer(const struct json *json, struct span pointer)
 {
-    const char *text = pointer.data;
-    size_t at = 0;
-    while (json && at < pointer.size) {
-        if (text[at] != '/')
+    json_t *value = unwrap(json);
+    const char *at = pointer.data;
+    const char *end = at + pointer.size;
+    while (value && at < end) {
+        if (*at != '/')
             return NULL;
-        size_t end = ++at;
-        while (end < pointer.size && text[end] != '/')
-            end++;
-        char token[256];
-        if (!unescape(text + at, end - at, token, sizeof token))
-            return NULL;
-        json = step(json, token);
-        at = end;
+        const char *token = ++at;
+        while (at < end && *at != '/')
+            at++;
+        value = step_into(value, (struct span){ token, (size_t)(at - token) });
     }
-    return json;
+    return wrap(value);
 }
 
 bool json_same(const struct json *a, const struct json *b)
 {
-    return json_equal(in(a), in(b));
+    return json_equal(unwrap(a), unwrap(b)) == 1;
 }
 
 /* --- building --- */
 
-static struct json *made(json_t *json)
+/* libjansson gives nothing when it has no memory; mem.h says what that means. */
+static struct json *made(json_t *value)
 {
-    if (!json)
-        abort(); /* out of memory, as mem.h has it */
-    return out_of(json);
+    if (!value) {
+        fputs("out of memory\n", stderr);
+        abort();
+    }
+    return (struct json *)value;
 }
 
 struct json *json_object_new(void)
@@ -246,7 +231,14 @@ struct json *json_array_new(void)
 
 struct json *json_text_new(struct span text)
 {
-    return made(json_stringn(text.size ? text.data : "", text.size));
+    json_t *value = json_stringn(text.size ? text.data : "", text.size);
+    if (value)
+        return (struct json *)value;
+    struct buf mended = BUF_INIT(6 * text.size + 2);
+    buf_add_json_string(&mended, text);
+    value = json_loadb(mended.data, mended.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
+    buf_free(&mended);
+    return made(value);
 }
 
 struct json *json_integer_new(int64_t value)
@@ -259,32 +251,125 @@ struct json *json_bool_new(bool value)
     return made(json_boolean(value));
 }
 
-void json_set(struct json *object, const char *name, struct json *value_take)
+void json_set(struct json *object, const char *name, struct json *taken)
 {
-    if (json_object_set_new(mutable_in(object), name, mutable_in(value_take)))
-        abort();
+    int failed = json_object_set_new((json_t *)object, name, (json_t *)taken);
+    assert(!failed);
+    (void)failed;
 }
 
-void json_append(struct json *array, struct json *value_take)
+void json_append(struct json *array, struct json *taken)
 {
-    if (json_array_append_new(mutable_in(array), mutable_in(value_take)))
-        abort();
+    int failed = json_array_append_new((json_t *)array, (json_t *)taken);
+    assert(!failed);
+    (void)failed;
 }
 
 /* --- writing --- */
 
-static int add_to_buf(const char *text, size_t size, void *arg)
+/* libjansson prints 0.1 with all the digits that a double may need, 0.10000000000000001; 15 are
+ * enough for every number that a person wrote, and 17 for all. */
+static void write_real(struct buf *out, json_t *value)
 {
-    buf_add(arg, text, size);
-    return 0;
+    char text[64];
+    size_t size = 0;
+    bool exact = false;
+    for (size_t digits = 15; digits <= 17 && !exact; digits++) {
+        size = json_dumpb(value, text, sizeof text, JSON_ENCODE_ANY | JSON_REAL_PRECISION(digits));
+        json_t *again = json_loadb(text, size, JSON_DECODE_ANY, NULL);
+        exact = json_equal(value, again) == 1;
+        json_decref(again);
+    }
+    buf_add(out, text, size);
+}
+
+static void write_value(struct buf *out, json_t *value, bool sorted);
+
+struct member {
+    struct span name;
+    json_t *value;
+};
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct span *left = &((const struct member *)a)->name;
+    const struct span *right = &((const struct member *)b)->name;
+    size_t size = left->size < right->size ? left->size : right->size;
+    int order = memcmp(left->data, right->data, size);
+    return order ? order : (left->size > right->size) - (left->size < right->size);
+}
+
+static void write_members(struct buf *out, json_t *object, bool sorted)
+{
+    size_t count = 0;
+    struct member *members = mem_zalloc(json_object_size(object), sizeof *members);
+    for (void *at = json_object_iter(object); at; at = json_object_iter_next(object, at))
+        members[count++] = (struct member){
+            .name = { json_object_iter_key(at), json_object_iter_key_len(at) },
+            .value = json_object_iter_value(at),
+        };
+    if (sorted)
+        qsort(members, count, sizeof *members, compare_names);
+    for (size_t i = 0; i < count; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_json_string(out, members[i].name);
+        buf_add_char(out, ':');
+        write_value(out, members[i].value, sorted);
+    }
+    free(members);
+}
+
+static void write_entries(struct buf *out, json_t *array, bool sorted)
+{
+    for (size_t i = 0; i < json_array_size(array); i++) {
+        if (i)
+            buf_add_char(out, ',');
+        write_value(out, json_array_get(array, i), sorted);
+    }
+}
+
+static void write_value(struct buf *out, json_t *value, bool sorted)
+{
+    switch (json_typeof(value)) {
+    case JSON_OBJECT:
+        buf_add_char(out, '{');
+        write_members(out, value, sorted);
+        buf_add_char(out, '}');
+        break;
+    case JSON_ARRAY:
+        buf_add_char(out, '[');
+        write_entries(out, value, sorted);
+        buf_add_char(out, ']');
+        break;
+    case JSON_STRING:
+        buf_add_json_string(out,
+                            (struct span){ json_string_value(value), json_string_length(value) });
+        break;
+    case JSON_INTEGER:
+        buf_add_int(out, json_integer_value(value));
+        break;
+    case JSON_REAL:
+        write_real(out, value);
+        break;
+    case JSON_TRUE:
+        buf_add_text(out, "true");
+        break;
+    case JSON_FALSE:
+        buf_add_text(out, "false");
+        break;
+    case JSON_NULL:
+        buf_add_text(out, "null");
+        break;
+    }
 }
 
 void json_dump(const struct json *json, struct buf *out)
 {
-    json_dump_callback(in(json), add_to_buf, out, JSON_COMPACT | JSON_ENCODE_ANY);
+    write_value(out, unwrap(json), false);
 }
 
 void json_canonical(const struct json *json, struct buf *out)
 {
-    json_dump_callback(in(json), add_to_buf, out, JSON_COMPACT | JSON_ENCODE_ANY | JSON_SORT_KEYS);
+    write_value(out, unwrap(json), true);
 }

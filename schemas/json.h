@@ -35,8 +35,9 @@ struct json_limits {
     bool any_value;    /* the text may be a scalar; otherwise an object or array */
 };
 
-/* Gives a value to be freed with json_free. ERR_INVALID_JSON, ERR_TOO_DEEP (depth) or
- * ERR_BODY_TOO_LARGE (tokens), with line and column (from 1; of the text, never its content). */
+/* Gives a value to be freed with json_free. ERR_INVALID_JSON, ERR_INVALID_TEXT (no UTF-8, or NUL),
+ * ERR_TOO_DEEP (depth) or ERR_BODY_TOO_LARGE (tokens); the text says line and column, from 1, and
+ * nothing of what was sent. */
 enum err_code json_parse(struct span text, const struct json_limits *limits, struct json **ret_json,
                          struct err *err) MUST_CHECK;
 /* For values that were parsed or made, not for borrowed ones. */
@@ -80,10 +81,10 @@ struct json *json_array_new(void);
 struct json *json_text_new(struct span text);
 struct json *json_integer_new(int64_t value);
 struct json *json_bool_new(bool value);
-/* Sets a member; `value_take` now belongs to the object. A name set again keeps its place. */
-void json_set(struct json *object, const char *name, struct json *value_take);
-/* Appends an entry; `value_take` now belongs to the array. */
-void json_append(struct json *array, struct json *value_take);
+/* Sets a member; `taken` now belongs to the object. A name set again keeps its place. */
+void json_set(struct json *object, const char *name, struct json *taken);
+/* Appends an entry; `taken` now belongs to the array. */
+void json_append(struct json *array, struct json *taken);
 
 /* --- writing --- */
 
