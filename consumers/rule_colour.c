@@ -235,7 +235,7 @@ enum err_code rule_colour_run(const struct rule_input *input, struct buf *ret_re
     static const char *const names[] = { "colours", "weights", NULL };
     struct rule_fields fields = { .place = "", .err = err };
     struct palette palette = { 0 };
-    struct light light;
+    struct light light = { 0 };
     enum err_code code = rule_fields_open(&fields, input->payload, names);
     if (code == ERR_OK)
         code = take_palette(&fields, &palette);

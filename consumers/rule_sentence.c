@@ -52,13 +52,13 @@ static const char *const dreams[] = {
 };
 
 static const struct vocabulary {
-    char letter;
     const char *const *entries;
     uint32_t count;
+    char letter;
 } vocabularies[] = {
-    { 'n', people, COUNT(people) }, { 'v', verbs, COUNT(verbs) },
-    { 'o', things, COUNT(things) }, { 'w', moments, COUNT(moments) },
-    { 'p', places, COUNT(places) }, { 'd', dreams, COUNT(dreams) },
+    { people, COUNT(people), 'n' }, { verbs, COUNT(verbs), 'v' },
+    { things, COUNT(things), 'o' }, { moments, COUNT(moments), 'w' },
+    { places, COUNT(places), 'p' }, { dreams, COUNT(dreams), 'd' },
 };
 
 static const char *const subject_patterns[] = {

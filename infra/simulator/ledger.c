@@ -12,7 +12,8 @@
 
 /* A call written as JSON is never longer: five texts, each byte six at most ("\u001f"), and the
  * rest. */
-#define CALL_JSON_MAX (5 * 6 * LEDGER_TEXT_MAX + 512)
+#define CALL_JSON_MAX (CALL_TEXTS * 6 * LEDGER_TEXT_MAX + 512)
+#define CALL_TEXTS    5
 
 struct call {
     struct ledger_call facts; /* its texts are in `bytes` */
@@ -123,16 +124,16 @@ static void keep(struct span *text, char **end)
 static struct call *copy_call(const struct ledger_call *from)
 {
     struct ledger_call facts = *from;
-    struct span *const texts[] = { &facts.method, &facts.path, &facts.idempotency_key,
-                                   &facts.traceparent, &facts.simulate };
+    struct span *const texts[CALL_TEXTS] = { &facts.method, &facts.path, &facts.idempotency_key,
+                                             &facts.traceparent, &facts.simulate };
     size_t size = 0;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+    for (size_t i = 0; i < CALL_TEXTS; i++) {
         *texts[i] = cut(*texts[i]);
         size += texts[i]->size;
     }
     struct call *call = mem_zalloc(1, sizeof *call + size);
     char *end = call->bytes;
-    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+    for (size_t i = 0; i < CALL_TEXTS; i++)
         keep(texts[i], &end);
     call->facts = facts;
     return call;

@@ -19,7 +19,7 @@
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
-#define ANSWER_BYTES_MAX (8 * 1024 * 1024)
+#define ANSWER_BYTES_MAX ((size_t)8 << 20)
 #define CONTROL_BODY_MAX 4096
 #define LEDGER_LIMIT     1000 /* calls in one answer, unless the request says otherwise */
 #define LEDGER_LIMIT_MAX 10000
@@ -55,7 +55,8 @@ struct call {
     struct behaviour_plan plan;
     int64_t seq;
     struct loop_timer *timer;
-    struct call *previous, *next;
+    struct call **link; /* what points to it: the list, or the one before it */
+    struct call *next;
 };
 
 /* --- answering --- */
@@ -101,7 +102,7 @@ static void answer(struct call *call)
     }
     enum err_code code = call->endpoint->answer(call->simulator->seed, call->req, &body, &err);
     if (code == ERR_OK && body.overflow)
-        code = err_set(&err, ERR_BODY_TOO_LARGE, "the answer would be larger than %d bytes",
+        code = err_set(&err, ERR_BODY_TOO_LARGE, "the answer would be larger than %zu bytes",
                        ANSWER_BYTES_MAX);
     finish(call, code ? err_http_status(code) : 200);
     if (code)
@@ -122,12 +123,9 @@ static void set_waiting(struct simulator *simulator, size_t count)
 static void leave(struct call *call)
 {
     struct simulator *simulator = call->simulator;
-    if (call->previous)
-        call->previous->next = call->next;
-    else
-        simulator->waiting = call->next;
+    *call->link = call->next;
     if (call->next)
-        call->next->previous = call->previous;
+        call->next->link = call->link;
     set_waiting(simulator, simulator->waiting_count - 1);
     loop_timer_free(call->timer);
     free(call);
@@ -153,9 +151,10 @@ static void wait_for_time(const struct call *arrived)
     struct simulator *simulator = arrived->simulator;
     struct call *call = MEM_NEW(*call);
     *call = *arrived;
+    call->link = &simulator->waiting;
     call->next = simulator->waiting;
     if (call->next)
-        call->next->previous = call;
+        call->next->link = &call->next;
     simulator->waiting = call;
     set_waiting(simulator, simulator->waiting_count + 1);
     http_set_context(call->req, call);
@@ -503,8 +502,8 @@ enum err_code simulator_start(struct service *service, void **ret_state, struct 
 void simulator_drain(void *state)
 {
     struct simulator *simulator = state;
-    while (simulator->waiting) {
-        struct call *call = simulator->waiting;
+    for (struct call *call = simulator->waiting, *next; call; call = next) {
+        next = call->next;
         call->plan = (struct behaviour_plan){ .status = 503, .retry_after_s = DRAIN_RETRY_S };
         answer(call);
         leave(call);
@@ -515,8 +514,10 @@ void simulator_drain(void *state)
 void simulator_stop(void *state)
 {
     struct simulator *simulator = state;
-    while (simulator->waiting)
-        leave(simulator->waiting);
+    for (struct call *call = simulator->waiting, *next; call; call = next) {
+        next = call->next;
+        leave(call);
+    }
     ledger_free(simulator->ledger);
     control_free(simulator->control);
     free(simulator);
