@@ -13,11 +13,13 @@ struct http_call;
 
 struct http_client_options {
     size_t shards;          /* curl multi handles */
-    size_t connections_max; /* idle connections kept, in all */
+    size_t connections_max; /* kept open in all, in use and idle; with more calls than this in
+                               flight connections are not used again */
 };
 enum err_code http_client_open(struct loop *loop, const struct http_client_options *options,
                                struct http_client **ret_client, struct err *err) MUST_CHECK;
-/* Aborts what runs (its callbacks are called with ERR_CANCELLED). Accepts NULL. */
+/* Aborts what runs (its callbacks are called with ERR_CANCELLED before it returns). Allowed in a
+ * callback. Accepts NULL. */
 void http_client_close(struct http_client *client);
 
 struct http_call_options { /* all borrowed; copied before http_call_start returns */
@@ -41,13 +43,15 @@ struct http_response {
     int64_t retry_after_ms; /* from Retry-After (seconds or HTTP-date), -1 when absent or invalid */
     int64_t duration_us;
 };
-/* `response` is borrowed for the duration of the callback. Called exactly once, never from inside
- * http_call_start. */
+/* `response` is borrowed for the duration of the callback, which may start and cancel calls. Called
+ * exactly once, never from inside http_call_start; then the call is gone. */
 typedef void (*http_call_fn)(void *arg, const struct http_response *response);
+/* ERR_TEMPLATE, with no callback, when the URL, the method or a header is not one to be sent. */
 enum err_code http_call_start(struct http_client *client, const struct http_call_options *options,
                               http_call_fn fn, void *arg, struct http_call **ret_call,
                               struct err *err) MUST_CHECK;
-/* Aborts: the callback comes with ERR_CANCELLED, in a later turn. */
+/* Aborts: the callback comes with ERR_CANCELLED, never from inside. Does nothing for a call that is
+ * in its callback. */
 void http_call_cancel(struct http_call *call);
 size_t http_client_active(const struct http_client *client);
 

@@ -1,0 +1,157 @@
+/* The outcome of a transfer in the client's own words. No URL's query, no header and no credential
+ * gets into a text: only the host and port. SPDX-License-Identifier: Apache-2.0 */
+#include "infra/http_client_internal.h"
+
+#include "infra/clock.h"
+#include "schemas/timefmt.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+enum { SECONDS_DIGITS_MAX = 9 };
+
+/* "host:port", for people. */
+struct peer {
+    char text[100];
+};
+
+static struct peer peer_of(const struct http_call *call)
+{
+    struct peer peer = { "" };
+    char *host = NULL;
+    char *port = NULL;
+    if (curl_url_get(call->url, CURLUPART_HOST, &host, 0) == CURLUE_OK &&
+        curl_url_get(call->url, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT) == CURLUE_OK)
+        snprintf(peer.text, sizeof peer.text, "%.88s:%s", host, port);
+    curl_free(host);
+    curl_free(port);
+    return peer;
+}
+
+/* Whether the request can have been sent: name, connection and TLS were done. */
+static bool was_connected(const struct http_call *call)
+{
+    curl_off_t ready_us = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
+    return ready_us > 0;
+}
+
+__attribute__((format(printf, 3, 4))) static enum err_code
+fail(struct http_response *response, enum err_code code, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    vsnprintf(response->text, sizeof response->text, format, args);
+    va_end(args);
+    return code;
+}
+
+static enum err_code read_unreachable(const struct http_call *call, CURLcode result,
+                                      struct http_response *response)
+{
+    struct peer peer = peer_of(call);
+    long problem = 0;
+    curl_easy_getinfo(call->easy, CURLINFO_OS_ERRNO, &problem);
+    const char *why = curl_easy_strerror(result);
+    if (result == CURLE_COULDNT_CONNECT && problem > 0 && strerrordesc_np((int)problem))
+        why = strerrordesc_np((int)problem);
+    if (was_connected(call))
+        return fail(response, ERR_TARGET_UNREACHABLE,
+                    "the connection to %s broke before the answer was complete: %s", peer.text,
+                    why);
+    return fail(response, ERR_TARGET_UNREACHABLE, "no connection to %s: %s", peer.text, why);
+}
+
+static enum err_code read_timeout(const struct http_call *call, struct http_response *response)
+{
+    struct peer peer = peer_of(call);
+    if (!was_connected(call))
+        return fail(response, ERR_TARGET_UNREACHABLE, "no connection to %s in time", peer.text);
+    return fail(response, ERR_TARGET_TIMEOUT, "no complete answer from %s within %lld ms",
+                peer.text, (long long)call->timeout_ms);
+}
+
+static enum err_code read_too_large(const struct http_call *call, struct http_response *response)
+{
+    struct peer peer = peer_of(call);
+    if (call->header_bytes > HTTP_CLIENT_HEADER_BYTES_MAX)
+        return fail(response, ERR_TARGET_TOO_LARGE,
+                    "the header of the answer of %s is larger than %d bytes", peer.text,
+                    HTTP_CLIENT_HEADER_BYTES_MAX);
+    return fail(response, ERR_TARGET_TOO_LARGE,
+                "the answer of %s is larger than %zu bytes (response_max of the target)", peer.text,
+                call->body.max);
+}
+
+static enum err_code read_failure(const struct http_call *call, CURLcode result,
+                                  struct http_response *response)
+{
+    switch ((int)result) { /* codes of newer versions of curl come here, too */
+    case CURLE_OPERATION_TIMEDOUT:
+        return read_timeout(call, response);
+    case CURLE_WRITE_ERROR:
+    case CURLE_FILESIZE_EXCEEDED:
+#if LIBCURL_VERSION_NUM >= 0x080600
+    case CURLE_TOO_LARGE:
+#endif
+        return read_too_large(call, response);
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_UNSUPPORTED_PROTOCOL: /* what is not HTTP, or HTTP/0.9 */
+    case CURLE_BAD_CONTENT_ENCODING:
+        return fail(response, ERR_TARGET_INVALID, "%s did not answer in HTTP: %s",
+                    peer_of(call).text, curl_easy_strerror(result));
+    default:
+        return read_unreachable(call, result, response);
+    }
+}
+
+int64_t http_client_response_retry_after(struct span value, int64_t now_ms)
+{
+    const char *text = value.data;
+    int64_t date_ms = 0;
+    if (timefmt_parse_http_date(value, &date_ms))
+        return date_ms > now_ms ? date_ms - now_ms : 0;
+    if (value.size == 0 || value.size > SECONDS_DIGITS_MAX)
+        return -1;
+    int64_t seconds = 0;
+    for (size_t i = 0; i < value.size; i++) {
+        if (text[i] < '0' || text[i] > '9')
+            return -1;
+        seconds = seconds * 10 + (text[i] - '0');
+    }
+    return seconds * 1000;
+}
+
+static void read_answer(const struct http_call *call, struct http_response *response)
+{
+    long status = 0;
+    const char *type = NULL;
+    struct curl_header *header = NULL;
+    curl_easy_getinfo(call->easy, CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(call->easy, CURLINFO_CONTENT_TYPE, &type);
+    response->status = (int)status;
+    response->content_type = span_of(type);
+    response->body = buf_span(&call->body);
+    if (curl_easy_header(call->easy, "Retry-After", 0, CURLH_HEADER, -1, &header) == CURLHE_OK)
+        response->retry_after_ms =
+            http_client_response_retry_after(span_of(header->value), clock_wall_ms());
+}
+
+void http_client_response_read(const struct http_call *call, CURLcode result,
+                               struct http_response *ret_response)
+{
+    *ret_response = (struct http_response){ .retry_after_ms = -1 };
+    ret_response->duration_us = clock_monotonic_us() - call->started_us;
+    if (result == CURLE_OK)
+        read_answer(call, ret_response);
+    else
+        ret_response->code = read_failure(call, result, ret_response);
+}
+
+void http_client_response_cancelled(const struct http_call *call,
+                                    struct http_response *ret_response)
+{
+    *ret_response = (struct http_response){ .retry_after_ms = -1 };
+    ret_response->duration_us = clock_monotonic_us() - call->started_us;
+    ret_response->code = fail(ret_response, ERR_CANCELLED, "the call was called off");
+}
