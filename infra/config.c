@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #define PATH_MAX_SIZE 512
+#define READ_SIZE     ((size_t)16384)
 #define KNOWN_MAX     64
 
 /* The mapping being read: which keys are known in it, and where they go. */
@@ -34,12 +35,12 @@ static bool read_open_file(struct config_loader *loader, int fd, struct buf *tex
         return false;
     }
     for (;;) {
-        if (!buf_reserve(text, 16384)) {
+        if (!buf_reserve(text, READ_SIZE)) {
             config_loader_problem(loader, (struct config_origin){ 0 }, NULL,
                                   "is larger than 1 MiB");
             return false;
         }
-        ssize_t size = read(fd, text->data + text->size, 16384);
+        ssize_t size = read(fd, text->data + text->size, READ_SIZE);
         if (size < 0 && errno == EINTR)
             continue;
         if (size < 0)
@@ -222,17 +223,20 @@ static void apply_mapping(struct config_loader *loader, const struct level *leve
         apply_member(loader, level, node);
 }
 
-static void apply_file(struct config_loader *loader)
+/* False when nothing can be said about the file's keys. */
+static bool apply_file(struct config_loader *loader)
 {
-    struct buf text = BUF_INIT(CONFIG_FILE_MAX + 16384);
+    struct buf text = BUF_INIT(CONFIG_FILE_MAX + READ_SIZE);
     struct config_tree *tree = NULL;
     if (read_file(loader, &text))
         tree = config_yaml_parse(loader, buf_span(&text));
     const struct config_node *root = tree ? config_yaml_root(tree) : NULL;
     if (root && is_mapping(loader, root, NULL))
         apply_mapping(loader, &(struct level){ &config_scopes[0], loader->config, "", "" }, root);
+    bool readable = tree != NULL;
     config_yaml_free(tree);
     buf_free(&text);
+    return readable;
 }
 
 /* --- the whole --- */
@@ -265,11 +269,11 @@ enum err_code config_load_from(const char *path, const char *const *environment,
     struct config_loader loader;
     config_loader_init(&loader, path, environment);
     config_value_defaults(&loader, &config_scopes[0], loader.config);
-    if (path)
-        apply_file(&loader);
-    add_default_queue(&loader);
-    config_env_apply(&loader);
-    config_check(&loader);
+    if (!path || apply_file(&loader)) {
+        add_default_queue(&loader);
+        config_env_apply(&loader);
+        config_check(&loader);
+    }
     enum err_code code = ERR_OK;
     if (loader.problem_count) {
         code = give_report(&loader, ret_report, err);

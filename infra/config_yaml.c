@@ -218,9 +218,9 @@ struct config_tree *config_yaml_parse(struct config_loader *loader, struct span 
     struct reader reader = { .loader = loader, .tree = MEM_NEW(*reader.tree) };
     yaml_parser_t parser;
     if (!yaml_parser_initialize(&parser)) {
-        config_loader_problem(loader, (struct config_origin){ 0 }, NULL,
-                              "the YAML parser has no memory");
-        return reader.tree;
+        fail(&reader, (struct config_origin){ 0 }, "the YAML parser has no memory");
+        config_yaml_free(reader.tree);
+        return NULL;
     }
     yaml_parser_set_input_string(&parser, text.data, text.size);
     bool ended = false;
@@ -237,7 +237,10 @@ struct config_tree *config_yaml_parse(struct config_loader *loader, struct span 
     while (reader.depth > 0)
         free(reader.frames[--reader.depth].name);
     yaml_parser_delete(&parser);
-    return reader.tree;
+    if (!reader.failed)
+        return reader.tree;
+    config_yaml_free(reader.tree);
+    return NULL;
 }
 
 const struct config_node *config_yaml_root(const struct config_tree *tree)

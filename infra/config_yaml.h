@@ -31,9 +31,10 @@ bool config_yaml_is_null(const struct config_node *node);
 
 struct config_tree;
 
-/* Mistakes go to the loader; the tree holds what could be read. NULL root: the document is empty.
- */
+/* Mistakes go to the loader. NULL when the text cannot be read on from one of them: then nothing
+ * else can be said. */
 struct config_tree *config_yaml_parse(struct config_loader *loader, struct span text);
+/* NULL when the document is empty. */
 const struct config_node *config_yaml_root(const struct config_tree *tree);
 void config_yaml_free(struct config_tree *tree);
 
