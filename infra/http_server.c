@@ -113,7 +113,7 @@ static void on_connection(void *cls, struct MHD_Connection *mhd, void **context,
 
 /* --- parked requests --- */
 
-static void link_parked(struct http_request **list, struct http_request *req)
+static void link_request(struct http_request **list, struct http_request *req)
 {
     req->link = list;
     req->next = *list;
@@ -122,7 +122,7 @@ static void link_parked(struct http_request **list, struct http_request *req)
     *list = req;
 }
 
-static void unlink_parked(struct http_request *req)
+static void unlink_request(struct http_request *req)
 {
     *req->link = req->next;
     if (req->next)
@@ -135,7 +135,7 @@ void http_server_park(struct http_request *req)
 {
     struct http_server *server = req->server;
     req->state = HTTP_STATE_PARKED;
-    link_parked(&server->parked, req);
+    link_request(&server->parked, req);
     server->parked_count++;
     metric_add(server->parked_gauge, 1);
     MHD_suspend_connection(req->mhd);
@@ -145,7 +145,7 @@ static void leave_parked(struct http_request *req, enum http_state state)
 {
     struct http_server *server = req->server;
     assert(req->state == HTTP_STATE_PARKED);
-    unlink_parked(req);
+    unlink_request(req);
     server->parked_count--;
     metric_add(server->parked_gauge, -1);
     req->state = state;
@@ -166,9 +166,9 @@ static void tell_closed(struct http_request *req)
         on_close(req, req->context);
 }
 
-/* Takes those whose clients have gone off the parked list. libmicrohttpd does not look at suspended
- * connections. */
-static struct http_request *find_gone(struct http_server *server)
+/* Moves those whose clients have gone from `parked` to `gone`. libmicrohttpd does not look at
+ * suspended connections. */
+static void find_gone(struct http_server *server)
 {
     if (server->polls_capacity < server->parked_count) {
         server->polls_capacity = server->parked_count * 2;
@@ -178,27 +178,25 @@ static struct http_request *find_gone(struct http_server *server)
     for (const struct http_request *req = server->parked; req; req = req->next)
         server->polls[count++] = (struct pollfd){ .fd = req->connection->fd, .events = POLLRDHUP };
     if (poll(server->polls, count, 0) <= 0)
-        return NULL;
-    struct http_request *gone = NULL;
+        return;
     nfds_t i = 0;
     for (struct http_request *req = server->parked, *next; req; req = next) {
         next = req->next;
         if (!(server->polls[i++].revents & (POLLRDHUP | POLLHUP | POLLERR)))
             continue;
         leave_parked(req, HTTP_STATE_GONE);
-        link_parked(&gone, req);
+        link_request(&server->gone, req);
     }
-    return gone;
 }
 
 static void end_gone(struct http_server *server)
 {
     if (!server->parked)
         return;
-    struct http_request *gone = find_gone(server);
-    while (gone) {
-        struct http_request *req = gone;
-        unlink_parked(req);
+    find_gone(server);
+    while (server->gone) {
+        struct http_request *req = server->gone;
+        unlink_request(req);
         tell_closed(req);
         MHD_resume_connection(req->mhd);
         http_server_wake(server);
@@ -250,7 +248,9 @@ static void make_gauges(struct http_server *server, struct metrics *metrics)
                                        "Connections that clients hold open.", NULL);
     server->parked_gauge =
         metrics_gauge(metrics, "errand_http_parked", "Requests that wait for their answer.", NULL);
+    /* Other threads' servers count in the same gauges. */
     metric_add(server->open_gauge, 0);
+    metric_add(server->parked_gauge, 0);
 }
 
 enum err_code http_server_open(struct loop *loop, const struct http_server_options *options,

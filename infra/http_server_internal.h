@@ -47,14 +47,14 @@ struct http_target {
     size_t segment_count;            /* HTTP_SEGMENTS_MAX + 1: more than can be told apart */
     struct http_argument *arguments; /* of the query, decoded */
     size_t argument_count;
+    char *decoded; /* where decoded text goes */
 };
 
 /* How many arguments the query of `raw` can have at most. */
 size_t http_target_arguments_max(struct span raw);
-/* Splits and decodes target->raw. `decoded` has room for raw.size bytes and target->arguments for
- * http_target_arguments_max of them; both are borrowed. ERR_BAD_REQUEST when it is malformed. */
-enum err_code http_target_parse(struct http_target *target, char *decoded,
-                                struct err *err) MUST_CHECK;
+/* Splits and decodes target->raw. The caller has provided `decoded`, raw.size bytes, and
+ * `arguments`, http_target_arguments_max of them. ERR_BAD_REQUEST when it is malformed. */
+enum err_code http_target_parse(struct http_target *target, struct err *err) MUST_CHECK;
 
 /* --- http_server_headers.c --- */
 
@@ -138,7 +138,7 @@ struct http_request {
     struct MHD_Connection *mhd;
     struct http_connection *connection;
     enum http_state state;
-    struct http_request *next; /* in server->parked, or in the list of those being ended */
+    struct http_request *next; /* in server->parked or server->gone */
     struct http_request **link;
 
     struct http_target target;
@@ -178,7 +178,8 @@ struct http_server {
     struct http_connection *connections;
     struct http_request *parked;
     size_t parked_count;
-    struct pollfd *polls; /* scratch of the look at parked connections */
+    struct http_request *gone; /* taken off `parked`; their owners are being told */
+    struct pollfd *polls;      /* scratch of the look at parked connections */
     size_t polls_capacity;
     size_t active;
     struct seeded ids; /* request ids: unlike each other, not secret */
@@ -196,12 +197,13 @@ void http_server_unpark(struct http_request *req, enum http_state state);
 
 /* --- http_server_request.c: libmicrohttpd's callbacks --- */
 
-void *http_request_begin(void *server, const char *target, struct MHD_Connection *connection);
-enum MHD_Result http_request_continue(void *server, struct MHD_Connection *connection,
-                                      const char *url, const char *method, const char *version,
+void *http_request_begin(void *cls, const char *target, struct MHD_Connection *mhd);
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's signature */
+enum MHD_Result http_request_continue(void *cls, struct MHD_Connection *mhd, const char *url,
+                                      const char *method, const char *version,
                                       const char *upload_data, size_t *upload_data_size,
-                                      void **req);
-void http_request_end(void *server, struct MHD_Connection *connection, void **req,
+                                      void **req_cls);
+void http_request_end(void *cls, struct MHD_Connection *mhd, void **req_cls,
                       enum MHD_RequestTerminationCode why);
 
 #endif

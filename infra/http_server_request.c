@@ -39,6 +39,7 @@ void *http_request_begin(void *cls, const char *target, struct MHD_Connection *m
         memcpy(copy, raw.data, raw.size);
     req->target.raw = (struct span){ .data = copy, .size = raw.size };
     req->target.path = req->target.raw;
+    req->target.decoded = copy + raw.size;
     req->target_too_long = too_long;
     req->allow.max = ALLOW_BYTES_MAX;
     server->active++;
@@ -71,7 +72,7 @@ void http_request_end(void *cls, struct MHD_Connection *mhd, void **req_cls,
 static void choose_id(struct http_request *req)
 {
     struct span wanted = http_header(req, "X-Request-Id");
-    if (http_request_id_is_valid(wanted)) {
+    if (wanted.data && http_request_id_is_valid(wanted)) {
         memcpy(req->id, wanted.data, wanted.size);
         return;
     }
@@ -120,9 +121,7 @@ static enum err_code check(struct http_request *req, const char *version, struct
     if (req->target_too_long)
         return err_set(err, ERR_URI_TOO_LONG, "The address is longer than %d bytes.",
                        HTTP_TARGET_MAX);
-    char *decoded = (char *)(req->target.arguments + http_target_arguments_max(req->target.raw)) +
-                    req->target.raw.size;
-    code = http_target_parse(&req->target, decoded, err);
+    code = http_target_parse(&req->target, err);
     if (code)
         return code;
     req->close = false;
@@ -218,6 +217,7 @@ static enum MHD_Result take_end(struct http_request *req)
     return handle(req);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's signature */
 enum MHD_Result http_request_continue(void *cls, struct MHD_Connection *mhd, const char *url,
                                       const char *method, const char *version,
                                       const char *upload_data, size_t *upload_data_size,

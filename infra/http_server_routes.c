@@ -12,7 +12,7 @@ static const char *const methods[HTTP_METHODS_KNOWN + 1] = {
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"
 };
 
-static const double *const seconds_bounds = metrics_latency_bounds;
+enum { LABELS_MAX = 512 };
 
 size_t http_method_index(const char *method)
 {
@@ -33,29 +33,38 @@ static const char *pattern_of(const struct http_route_compiled *compiled)
     return compiled->route ? compiled->route->path : "none";
 }
 
+static void add_segment(struct http_route_compiled *compiled, struct span segment)
+{
+    assert(compiled->segment_count < HTTP_SEGMENTS_MAX);
+    if (is_param(segment)) {
+        assert(compiled->param_count < HTTP_PARAMS_MAX);
+        compiled->params[compiled->param_count++] = compiled->segment_count;
+    }
+    compiled->segments[compiled->segment_count++] = segment;
+}
+
+static void split_path(struct http_route_compiled *compiled, const char *path)
+{
+    assert(*path == '/');
+    for (const char *begin = path; begin;) {
+        const char *end = strchr(++begin, '/');
+        size_t size = end ? (size_t)(end - begin) : strlen(begin);
+        add_segment(compiled, (struct span){ .data = begin, .size = size });
+        begin = end;
+    }
+}
+
 static void compile(struct http_route_compiled *compiled, const struct http_route *route,
                     struct metrics *metrics)
 {
     compiled->route = route;
-    const char *begin = route ? route->path : NULL;
-    assert(!begin || *begin == '/');
-    while (begin) {
-        const char *end = strchr(++begin, '/');
-        struct span segment = { .data = begin,
-                                .size = end ? (size_t)(end - begin) : strlen(begin) };
-        assert(compiled->segment_count < HTTP_SEGMENTS_MAX);
-        if (is_param(segment)) {
-            assert(compiled->param_count < HTTP_PARAMS_MAX);
-            compiled->params[compiled->param_count++] = compiled->segment_count;
-        }
-        compiled->segments[compiled->segment_count++] = segment;
-        begin = end;
-    }
-    struct buf labels = BUF_INIT(512);
+    if (route)
+        split_path(compiled, route->path);
+    struct buf labels = BUF_INIT(LABELS_MAX);
     metrics_label(&labels, "route", span_of(pattern_of(compiled)));
     compiled->seconds = metrics_histogram(metrics, "errand_http_request_seconds",
                                           "From the request line to the answer.", labels.data,
-                                          seconds_bounds, metrics_latency_bound_count);
+                                          metrics_latency_bounds, metrics_latency_bound_count);
     buf_free(&labels);
 }
 
@@ -134,7 +143,7 @@ static struct metric *total_of(struct http_routes *routes, struct http_route_com
         if (count->method == method && count->status == status)
             return count->total;
     }
-    struct buf labels = BUF_INIT(512);
+    struct buf labels = BUF_INIT(LABELS_MAX);
     metrics_label(&labels, "method", span_of(methods[method]));
     metrics_label(&labels, "route", span_of(pattern_of(compiled)));
     struct buf number = BUF_INIT(16);

@@ -134,7 +134,7 @@ size_t http_target_arguments_max(struct span raw)
     return count;
 }
 
-enum err_code http_target_parse(struct http_target *target, char *decoded, struct err *err)
+enum err_code http_target_parse(struct http_target *target, struct err *err)
 {
     const unsigned char *raw = target->raw.data;
     struct span query = query_of(target->raw);
@@ -148,7 +148,7 @@ enum err_code http_target_parse(struct http_target *target, char *decoded, struc
             return err_set(err, ERR_BAD_REQUEST,
                            "The address has a character that must be percent-encoded.");
     }
-    struct decoder decoder = { .out = decoded, .err = err };
+    struct decoder decoder = { .out = target->decoded, .err = err };
     enum err_code code = parse_path(target, &decoder);
     return code ? code : parse_query(target, query, &decoder);
 }

@@ -1,0 +1,135 @@
+/* What the HTTP server refuses: requests that two readers could read in two ways, malformed
+ * addresses, what comes too slowly. SPDX-License-Identifier: Apache-2.0 */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "tests/unit/web.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+/* --- what is refused --- */
+
+/* The request is refused with `code` and its connection closed; what follows it is not taken for a
+ * request. */
+static void expect_refused(const struct web *web, const char *request, const char *status)
+{
+    struct buf both = BUF_INIT(65536);
+    buf_add_text(&both, request);
+    buf_add_text(&both, "GET /echo?smuggled HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    char *answer = web_ask(web, both.data);
+    char line[64];
+    snprintf(line, sizeof line, "HTTP/1.1 %s", status);
+    if (strncmp(answer, line, strlen(line)) != 0 || strstr(answer, "200 OK"))
+        fail_msg("wanted %s and no more for %s, got: %s", line, request, answer);
+    free(answer);
+    buf_free(&both);
+}
+
+static void test_ambiguous_framing_is_refused(void **state)
+{
+    static const char *const headers[] = {
+        HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HOST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n0\r\n\r\n",
+        HOST "Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd",
+        HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc",
+        HOST "Content-Length: 3, 3\r\n\r\nabc",
+        HOST "Content-Length: +3\r\n\r\nabc",
+        HOST "Content-Length: 0x3\r\n\r\nabc",
+        HOST "Content-Length: \r\n\r\nabc",
+        HOST "Content-Length : 3\r\n\r\nabc",
+        HOST "Content-Length:\r\n 3\r\n\r\nabc",
+        HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+        HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
+        HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        HOST HOST "\r\n",
+        "Accept: */*\r\n\r\n",
+        HOST "Bad Name: x\r\n\r\n",
+        HOST "Bad\x01Name: x\r\n\r\n",
+    };
+    for (size_t i = 0; i < sizeof headers / sizeof *headers; i++) {
+        struct buf request = BUF_INIT(4096);
+        buf_printf(&request, "POST /echo HTTP/1.1\r\n%s", headers[i]);
+        expect_refused(*state, request.data, "400");
+        buf_free(&request);
+    }
+    expect_refused(*state, "POST /echo HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+                   "400");
+    expect_refused(
+        *state, "POST /echo HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999999\r\n\r\nabc",
+        "413");
+}
+
+static void test_malformed_addresses_are_refused(void **state)
+{
+    static const char *const targets[] = {
+        "/echo%00",      "/echo%",        "/echo%4",        "/echo%zz",     "/echo?a=%",
+        "/echo?%00=1",   "/jobs/../echo", "/jobs/%2e%2e/x", "/./echo",      "*",
+        "http://x/echo", "echo",          "/echo#part",     "/ech\xc3\xb6", "/echo\x01",
+    };
+    for (size_t i = 0; i < sizeof targets / sizeof *targets; i++) {
+        struct buf request = BUF_INIT(4096);
+        buf_printf(&request, "GET %s HTTP/1.1\r\n" HOST "\r\n", targets[i]);
+        expect_refused(*state, request.data, "400");
+        buf_free(&request);
+    }
+}
+
+static void test_too_long_an_address_is_414(void **state)
+{
+    struct buf request = BUF_INIT(8192);
+    buf_add_text(&request, "GET /echo?");
+    while (request.size < 5000)
+        buf_add_char(&request, 'a');
+    buf_add_text(&request, " HTTP/1.1\r\n" HOST "\r\n");
+    expect_refused(*state, request.data, "414");
+    buf_free(&request);
+}
+
+static void test_too_many_arguments_are_refused(void **state)
+{
+    struct buf request = BUF_INIT(8192);
+    buf_add_text(&request, "GET /echo?a");
+    for (int i = 0; i < 64; i++)
+        buf_add_text(&request, "&a");
+    buf_add_text(&request, " HTTP/1.1\r\n" HOST "\r\n");
+    expect_refused(*state, request.data, "400");
+    buf_free(&request);
+}
+
+static void test_a_request_that_drips_is_ended(void **state)
+{
+    int fd = web_connect(*state);
+    enum { DRIP_MS = 50, DRIPS_MAX = WEB_WAIT_S * 1000 / DRIP_MS };
+    static const char request[] = "GET /echo HTTP/1.1\r\n" HOST "X-Long: ";
+    struct pollfd closed = { .fd = fd, .events = POLLIN | POLLRDHUP };
+    size_t sent = 0;
+    /* One byte at each time-out, for as long as the server lets it: it could go on for longer than
+     * the test waits. */
+    for (; sent < DRIPS_MAX && poll(&closed, 1, DRIP_MS) == 0; sent++) {
+        const char *byte = sent < sizeof request - 1 ? &request[sent] : "x";
+        (void)!send(fd, byte, 1, MSG_NOSIGNAL);
+    }
+    assert_true(sent < DRIPS_MAX);
+    char *answer = web_read_to_end(fd);
+    assert_string_equal(answer, "");
+    free(answer);
+}
+
+#define WEB(test) cmocka_unit_test_setup_teardown(test, web_set_up, web_tear_down)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WEB(test_ambiguous_framing_is_refused),  WEB(test_malformed_addresses_are_refused),
+        WEB(test_too_long_an_address_is_414),    WEB(test_too_many_arguments_are_refused),
+        WEB(test_a_request_that_drips_is_ended),
+    };
+    return cmocka_run_group_tests_name("infra/http_server (refused)", tests, NULL, NULL);
+}
