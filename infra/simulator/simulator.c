@@ -516,6 +516,7 @@ void simulator_stop(void *state)
     struct simulator *simulator = state;
     for (struct call *call = simulator->waiting, *next; call; call = next) {
         next = call->next;
+        http_on_close(call->req, NULL); /* the server is still there, and will end the request */
         leave(call);
     }
     ledger_free(simulator->ledger);
