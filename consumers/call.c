@@ -18,7 +18,7 @@
 #define STATUS_MAX       600
 #define URL_BYTES_MAX    8192
 #define HEADER_BYTES_MAX 8192
-#define BODY_BYTES_MAX   (1024 * 1024)
+#define BODY_BYTES_MAX   ((size_t)1024 * 1024)
 #define HEADERS_MAX      64
 #define JSON_DEPTH_MAX   64
 #define JSON_TOKENS_MAX  1000000
@@ -254,7 +254,9 @@ static enum err_code build_url(struct request *request, const struct call *call,
 static enum err_code build(struct request *request, const struct call *call,
                            const struct job_command *command, struct err *err)
 {
-    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX, .any_value = true };
+    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX,
+                                  .tokens_max = JSON_TOKENS_MAX,
+                                  .any_value = true };
     struct json *payload = NULL;
     enum err_code code = json_parse(command->payload, &limits, &payload, err);
     if (code)
@@ -264,7 +266,7 @@ static enum err_code build(struct request *request, const struct call *call,
     if (code == ERR_OK && call->body) {
         code = template_render(call->body, &values, &request->body, err);
         if (code == ERR_OK && request->body.overflow)
-            code = err_set(err, ERR_TEMPLATE, "the body is longer than %d bytes", BODY_BYTES_MAX);
+            code = err_set(err, ERR_TEMPLATE, "the body is longer than %zu bytes", BODY_BYTES_MAX);
         if (code == ERR_OK)
             code = add_header(request, "Content-Type", span_of("application/json"), err);
     }
@@ -300,7 +302,9 @@ static void read_result(const struct call *call, struct span body, struct buf *s
         outcome->result_kind = JOB_RESULT_TEXT;
         return;
     }
-    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX, .any_value = true };
+    struct json_limits limits = { .depth_max = JSON_DEPTH_MAX,
+                                  .tokens_max = JSON_TOKENS_MAX,
+                                  .any_value = true };
     struct json *answer = NULL;
     struct err err;
     if (json_parse(body, &limits, &answer, &err)) {

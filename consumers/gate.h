@@ -41,8 +41,8 @@ struct gate_question {
     const struct id *id; /* borrowed for the call */
     const char *topic;   /* borrowed for the call */
     int32_t partition;
-    int64_t offset;
     uint32_t turn;
+    int64_t offset;
     int64_t epoch;
     int64_t forget_at_ms;
 };

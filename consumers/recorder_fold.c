@@ -195,7 +195,7 @@ static void apply(struct batch *batch, struct redis_script *script, struct argum
 static struct arguments arguments_for(const struct batch *batch)
 {
     size_t bytes_max = 4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
-                       batch->entry_count * (4 * KEY_BYTES_MAX) + 4 * ENVELOPE_BYTES_MAX;
+                       batch->entry_count * 4 * KEY_BYTES_MAX + 4 * ENVELOPE_BYTES_MAX;
     return (struct arguments){ .store = BUF_INIT(bytes_max) };
 }
 

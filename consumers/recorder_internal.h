@@ -104,8 +104,8 @@ void recorder_record(void *arg, const struct kafka_record *record);
 /* Back to WAITING: forgets what was delivered. `why` is logged (NULL: not). */
 void recorder_restart(struct recorder_partition *partition, const char *why);
 void recorder_restart_all(struct recorder *recorder);
-/* Locates every waiting partition (the deferred task). */
-void recorder_locate(void *recorder);
+/* Locates every waiting partition (the deferred task, its arg the recorder). */
+void recorder_locate(void *arg);
 void recorder_partition_unref(struct recorder_partition *partition);
 /* After a batch: certifies if the end is reached, resumes fetching, goes on. */
 void recorder_advance(struct recorder_partition *partition);
@@ -114,8 +114,9 @@ void recorder_entry_free(struct recorder_entry *entry);
 /* --- recorder_certify.c --- */
 /* Marks the partition as whole under this run id of Redis, unless it is already. */
 void recorder_certify(struct recorder_partition *partition);
-/* Looks at the whole view once: what is certified, whether offsets are still ours. */
-void recorder_look(void *recorder);
+/* Looks at the whole view once: what is certified, whether offsets are still ours; arg: the
+ * recorder. */
+void recorder_look(void *arg);
 
 /* --- recorder_fold.c --- */
 /* Starts the next batch if there is something to apply and none is under way. */

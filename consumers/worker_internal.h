@@ -180,14 +180,14 @@ void partition_balance(struct worker_partition *partition);
 /* Puts an attempt that may run into its lane and sees to it that the lanes are looked at. */
 void dispatch_ready(struct attempt *attempt);
 void dispatch_soon(struct worker *worker);
-/* Fills what room there is (the deferred task). */
-void dispatch_run(void *worker);
-/* Tells `started` for attempts that run for long; re-arms the timer. */
-void dispatch_tell_started(void *worker);
+/* Fills what room there is (the deferred task, its arg the worker). */
+void dispatch_run(void *arg);
+/* Tells `started` for attempts that run for long; re-arms the timer (arg: the worker). */
+void dispatch_tell_started(void *arg);
 
 /* --- worker_outcome.c --- */
-/* What a handler said. */
-void outcome_of_handler(void *attempt, const struct outcome *outcome);
+/* What a handler said; arg: the attempt. */
+void outcome_of_handler(void *arg, const struct outcome *outcome);
 /* The attempt ends without having run. */
 void outcome_expired(struct attempt *attempt);
 void outcome_failed(struct attempt *attempt, const struct err *err);
@@ -196,6 +196,7 @@ void outcome_poison(struct attempt *attempt, const struct err *err);
 /* The dead letter of an attempt whose `failed` or `expired` is known to the view. */
 void outcome_repair(struct attempt *attempt);
 void outcome_started(struct attempt *attempt);
-void outcome_retry_stuck(void *worker);
+/* Publishes what the producer refused before; arg: the worker. */
+void outcome_retry_stuck(void *arg);
 
 #endif

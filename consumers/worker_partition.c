@@ -136,6 +136,8 @@ void partition_ask_epoch(struct worker_partition *partition)
                      partition);
 }
 
+/* Where the group left off, or where the log begins, is right as it is: the offset is only read.
+ * NOLINTNEXTLINE(readability-non-const-parameter) */
 void partition_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
                       int64_t *ret_offset)
 {

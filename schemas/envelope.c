@@ -214,7 +214,7 @@ static enum err_code body_in(const pb_envelope *in, struct envelope *out, struct
 enum err_code envelope_decode(struct span bytes, struct envelope **ret_envelope, struct err *err)
 {
     if (bytes.size > ENVELOPE_BYTES_MAX)
-        return err_set(err, ERR_ENVELOPE_INVALID, "%zu bytes; an envelope has at most %d",
+        return err_set(err, ERR_ENVELOPE_INVALID, "%zu bytes; an envelope has at most %zu",
                        bytes.size, ENVELOPE_BYTES_MAX);
     void *object;
     struct envelope_arena *arena =
@@ -269,7 +269,7 @@ enum err_code envelope_decode_record(struct span bytes, struct envelope_record *
                                      struct err *err)
 {
     if (bytes.size < 1 || bytes.size > ENVELOPE_BYTES_MAX)
-        return err_set(err, ERR_ENVELOPE_INVALID, "a record has 1 to %d bytes", ENVELOPE_BYTES_MAX);
+        return err_set(err, ERR_ENVELOPE_INVALID, "a record has 1 to %zu bytes", ENVELOPE_BYTES_MAX);
     void *object;
     struct envelope_arena *arena =
         envelope_arena_new(budget_for(bytes.size), sizeof(struct envelope_record), &object);
@@ -385,7 +385,7 @@ static enum err_code pack(const ProtobufCMessage *message, const char *prefix, s
 {
     size_t size = protobuf_c_message_get_packed_size(message) + strlen(prefix);
     if (size > ENVELOPE_BYTES_MAX || out->overflow || size > out->max - out->size)
-        return err_set(err, ERR_LIMIT, "the envelope has %zu bytes; at most %d are allowed", size,
+        return err_set(err, ERR_LIMIT, "the envelope has %zu bytes; at most %zu are allowed", size,
                        ENVELOPE_BYTES_MAX);
     size_t start = out->size;
     buf_add_text(out, prefix);

@@ -10,7 +10,7 @@
 #include "schemas/job.h"
 
 #define ENVELOPE_VERSION   1
-#define ENVELOPE_BYTES_MAX (1024 * 1024)
+#define ENVELOPE_BYTES_MAX ((size_t)1024 * 1024)
 
 enum envelope_kind { ENVELOPE_COMMAND, ENVELOPE_EVENT };
 

@@ -85,9 +85,9 @@ void waits_free(struct waits *waits);
 struct wait *waits_add(struct waits *waits, const struct id *id, wait_fn woken, void *arg);
 void waits_remove(struct wait *wait);
 size_t waits_count(const struct waits *waits);
-/* The subscriber's callbacks. */
-void waits_message(void *gateway, struct span channel, struct span message);
-void waits_lost(void *gateway);
+/* The subscriber's callbacks; their arg is the gateway. */
+void waits_message(void *arg, struct span name, struct span message);
+void waits_lost(void *arg);
 /* Wakes everybody (for the end of the process). */
 void waits_wake_all(struct waits *waits);
 

@@ -4,7 +4,7 @@
 
 #include <inttypes.h>
 
-#define BYTES_MAX (4 * 1024 * 1024)
+#define BYTES_MAX ((size_t)4 * 1024 * 1024)
 
 static void type_json(const struct config_type *type, struct buf *out)
 {
