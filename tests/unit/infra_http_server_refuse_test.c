@@ -45,6 +45,8 @@ static void test_ambiguous_framing_is_refused(void **state)
         HOST "Content-Length: \r\n\r\nabc",
         HOST "Content-Length : 3\r\n\r\nabc",
         HOST "Content-Length:\r\n 3\r\n\r\nabc",
+        HOST "Content-Length: 3\r\n\t4\r\n\r\nabcd",
+        HOST "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n",
         HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
         HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
         HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
