@@ -124,7 +124,7 @@ $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(GEN)/proto/$(*D)
 	@sed 's/\bstring \([a-z]\)/bytes \1/' $< >$(GEN)/proto/$<
 	@protoc-c --proto_path=$(GEN)/proto --c_out=$(GEN) $(GEN)/proto/$<
-$(EMBED_C): infra/embed.sh Makefile
+$(EMBED_C): infra/embed.sh $(EMBED) Makefile
 	@mkdir -p $(@D)
 	@infra/embed.sh $(EMBED) >$@
 $(BUILD)/infra/version.o: CPPFLAGS += -DERRAND_VERSION='"$(VERSION)"'

@@ -49,9 +49,9 @@ tidy() {
 stage format format
 stage architecture tests/layers.py
 stage scripts scripts
-stage warnings "$make" MODE=debug WERROR=1 programs tests-built
+stage warnings "$make" -k MODE=debug WERROR=1 programs tests-built
 if [ "$scope" = all ]; then
-    stage "clang's warnings" "$make" MODE=debug WERROR=1 CC=clang programs tests-built
+    stage "clang's warnings" "$make" -k MODE=debug WERROR=1 CC=clang programs tests-built
 fi
 stage clang-tidy tidy
 stage "unit tests" "$make" MODE=debug WERROR=1 unit
