@@ -14,12 +14,11 @@ enum {
     TIMEOUT_MS_MAX = 24 * 3600000, /* fits any long */
 };
 
-/* An option that is refused is a mistake in this file, or there is no memory. */
-#define SET(easy, option, value)                                                                   \
-    do {                                                                                           \
-        CURLcode set_code = curl_easy_setopt(easy, option, value);                                 \
-        assert(set_code == CURLE_OK);                                                              \
-    } while (0)
+static void must(CURLcode code)
+{
+    assert(code == CURLE_OK); /* else it is a mistake in this file, or there is no memory */
+}
+#define SET(easy, option, value) must(curl_easy_setopt(easy, option, value))
 
 /* A short count makes curl give up with CURLE_WRITE_ERROR; which limit it was shows in the call. */
 static size_t on_body(char *data, size_t one, size_t size, void *arg)
@@ -30,6 +29,7 @@ static size_t on_body(char *data, size_t one, size_t size, void *arg)
     return call->body.overflow ? 0 : size;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): curl's type */
 static size_t on_header(char *data, size_t one, size_t size, void *arg)
 {
     struct http_call *call = arg;
@@ -39,7 +39,7 @@ static size_t on_header(char *data, size_t one, size_t size, void *arg)
     return call->header_bytes > HTTP_CLIENT_HEADER_BYTES_MAX ? 0 : size;
 }
 
-/* What holds for every call. */
+/* What holds for every call. curl_easy_reset has cleared the handle. */
 static void set_rules(struct http_call *call)
 {
     CURL *easy = call->easy;
