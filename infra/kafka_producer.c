@@ -248,6 +248,7 @@ static void on_report(struct kafka_producer *producer, const rd_kafka_message_t 
     kafka_outgoing_unref(record);
 }
 
+/* Other troubles are in librdkafka's own log lines. */
 static void on_event(struct kafka_producer *producer, rd_kafka_event_t *event)
 {
     const rd_kafka_message_t *message;
@@ -259,9 +260,8 @@ static void on_event(struct kafka_producer *producer, rd_kafka_event_t *event)
     case RD_KAFKA_EVENT_ERROR:
         if (rd_kafka_event_error_is_fatal(event))
             break_client(producer, rd_kafka_event_error_string(event));
-        else
-            log_write(producer->log, LOG_WARN, "kafka", NULL, "%s",
-                      rd_kafka_event_error_string(event));
+        else if (rd_kafka_event_error(event) == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+            log_write(producer->log, LOG_WARN, "kafka", NULL, "no broker can be reached");
         break;
     default:
         break;
