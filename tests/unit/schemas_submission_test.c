@@ -1,0 +1,163 @@
+/* What clients may submit, and what they are told when they may not. SPDX-License-Identifier:
+ * Apache-2.0 */
+#include "schemas/submission.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include <cmocka.h>
+
+static const struct submission_limits limits = { .depth_max = 8,
+                                                 .tokens_max = 1000,
+                                                 .labels_max = 2 };
+
+static enum err_code parse(const char *body, struct submission *submission, struct err *err)
+{
+    return submission_parse(span_of(body), &limits, submission, err);
+}
+
+static void a_submission_keeps_the_payloads_bytes(void **state)
+{
+    (void)state;
+    struct submission submission;
+    struct err err;
+    const char *body = "{ \"labels\":{\"team\":\"blue\"}, \"p\\u0061yload\" : { \"a\" : [1, 2.50] "
+                       "} ,\"type\":\"x\"}";
+    assert_int_equal(parse(body, &submission, &err), ERR_OK);
+    assert_true(span_is(submission.type, "x"));
+    assert_true(span_is(submission.payload, "{ \"a\" : [1, 2.50] }"));
+    assert_int_equal(submission.label_count, 1);
+    assert_true(span_is(submission.labels[0].name, "team"));
+    assert_true(span_is(submission.labels[0].value, "blue"));
+    submission_clear(&submission);
+}
+
+static void mistakes_name_their_field(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        enum err_code code;
+        const char *field;
+        const char *words; /* in the text */
+    } cases[] = {
+        { "{", ERR_INVALID_JSON, "", "" },
+        { "", ERR_INVALID_JSON, "", "" },
+        { "{\"type\":\"x\",\"payload\":{}} x", ERR_INVALID_JSON, "", "" },
+        { "{\"type\":\"x\",\"type\":\"y\",\"payload\":{}}", ERR_INVALID_JSON, "", "" },
+        { "[]", ERR_INVALID_FIELD, "", "object" },
+        { "{\"payload\":{}}", ERR_MISSING_FIELD, "type", "GET /v1/types" },
+        { "{\"type\":1,\"payload\":{}}", ERR_INVALID_FIELD, "type", "string" },
+        { "{\"type\":\"x\"}", ERR_MISSING_FIELD, "payload", "required" },
+        { "{\"type\":\"x\",\"payload\":[]}", ERR_INVALID_FIELD, "payload", "object" },
+        { "{\"type\":\"x\",\"payload\":null}", ERR_INVALID_FIELD, "payload", "object" },
+        { "{\"type\":\"x\",\"payload\":{},\"lables\":{}}", ERR_UNKNOWN_FIELD, "lables", "labels" },
+        { "{\"type\":\"x\",\"payload\":{},\"deadline\":1}", ERR_UNKNOWN_FIELD, "deadline",
+          "payload" },
+        { "{\"type\":\"x\",\"payload\":{},\"labels\":[]}", ERR_INVALID_FIELD, "labels", "object" },
+        { "{\"type\":\"x\",\"payload\":{},\"labels\":{\"a\":1}}", ERR_INVALID_FIELD, "labels",
+          "string" },
+        { "{\"type\":\"x\",\"payload\":{},\"labels\":{\"\":\"v\"}}", ERR_INVALID_FIELD, "labels",
+          "1 to 63" },
+        { "{\"type\":\"x\",\"payload\":{},\"labels\":{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}}",
+          ERR_INVALID_FIELD, "labels", "at most 2" },
+        { "{\"type\":\"x\",\"payload\":{\"a\":[[[[[[[[1]]]]]]]]}}", ERR_TOO_DEEP, "", "8" },
+        { "{\"type\":\"\xff\",\"payload\":{}}", ERR_INVALID_TEXT, "", "" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct submission submission;
+        struct err err = { 0 };
+        enum err_code code = parse(cases[i].body, &submission, &err);
+        if (code != cases[i].code)
+            fail_msg("case %zu (%s): %s: %s", i, cases[i].body, err_code_text(code), err.text);
+        assert_string_equal(err.field, cases[i].field);
+        assert_non_null(strstr(err.text, cases[i].words));
+    }
+}
+
+static void a_nul_is_refused(void **state)
+{
+    (void)state;
+    struct submission submission;
+    struct err err;
+    static const char raw[] = "{\"type\":\"a\0b\",\"payload\":{}}";
+    struct span body = { raw, sizeof raw - 1 };
+    assert_int_equal(submission_parse(body, &limits, &submission, &err), ERR_INVALID_TEXT);
+    assert_int_not_equal(parse("{\"type\":\"a\\u0000b\",\"payload\":{}}", &submission, &err),
+                         ERR_OK);
+}
+
+static void fingerprint(const char *body, uint8_t ret[JOB_FINGERPRINT_SIZE])
+{
+    struct submission submission;
+    assert_int_equal(parse(body, &submission, NULL), ERR_OK);
+    submission_fingerprint(&submission, ret);
+    submission_clear(&submission);
+}
+
+static void bodies_that_mean_the_same_have_one_fingerprint(void **state)
+{
+    (void)state;
+    uint8_t a[JOB_FINGERPRINT_SIZE];
+    uint8_t b[JOB_FINGERPRINT_SIZE];
+    uint8_t c[JOB_FINGERPRINT_SIZE];
+    fingerprint("{\"type\":\"x\",\"payload\":{\"a\":1,\"b\":\"\\u0041\"}}", a);
+    fingerprint("{ \"payload\" : {\"b\":\"A\", \"a\":1}, \"type\":\"x\" }", b);
+    fingerprint("{\"type\":\"x\",\"payload\":{\"a\":2,\"b\":\"A\"}}", c);
+    assert_memory_equal(a, b, sizeof a);
+    assert_memory_not_equal(a, c, sizeof a);
+}
+
+static void keys_are_quoted_strings_or_bare(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *header;
+        const char *key; /* NULL: refused */
+    } cases[] = {
+        { "\"abc\"", "abc" },
+        { "abc", "abc" },
+        { "  \"a b\"  ", "a b" },
+        { "\"a\\\"b\\\\\"", "a\"b\\" },
+        { "\"\"", NULL },
+        { "", NULL },
+        { "\"a\"b\"", NULL },
+        { "\"a\\x\"", NULL },
+        { "\"caf\xc3\xa9\"", NULL },
+        { "\"a\\\"", NULL },
+        { "a\tb", NULL },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct buf key = BUF_INIT(1024);
+        struct err err;
+        enum err_code code = submission_idempotency_key(span_of(cases[i].header), &key, &err);
+        assert_int_equal(code, cases[i].key ? ERR_OK : ERR_INVALID_PARAMETER);
+        if (cases[i].key)
+            assert_true(span_is(buf_span(&key), cases[i].key));
+        else
+            assert_string_equal(err.field, "Idempotency-Key");
+        buf_free(&key);
+    }
+    char longest[300];
+    memset(longest, 'k', sizeof longest);
+    for (size_t size = 255; size <= 256; size++) {
+        struct buf key = BUF_INIT(1024);
+        enum err_code code = submission_idempotency_key((struct span){ longest, size }, &key, NULL);
+        assert_int_equal(code, size == 255 ? ERR_OK : ERR_INVALID_PARAMETER);
+        buf_free(&key);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_submission_keeps_the_payloads_bytes),
+        cmocka_unit_test(mistakes_name_their_field),
+        cmocka_unit_test(a_nul_is_refused),
+        cmocka_unit_test(bodies_that_mean_the_same_have_one_fingerprint),
+        cmocka_unit_test(keys_are_quoted_strings_or_bare),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
