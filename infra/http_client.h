@@ -1,7 +1,9 @@
 /* HTTP client for calls to third parties: several curl multi handles on one loop (a single one
  * slows down beyond some 1,000 transfers). Every transfer has a deadline and a response limit that
  * also holds for chunked answers. No proxies from the environment, no redirects, http and https
- * only, TLS verified. THREADS: all on the loop's thread. SPDX-License-Identifier: Apache-2.0 */
+ * only, TLS verified.
+ * THREADS: all on the loop's thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_CLIENT_H
 #define INFRA_HTTP_CLIENT_H
 

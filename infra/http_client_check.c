@@ -1,5 +1,6 @@
 /* What may be asked of a third party. Values come from payloads by way of templates, so each is
- * looked at again here, where it enters the protocol. SPDX-License-Identifier: Apache-2.0 */
+ * looked at again here, where it enters the protocol.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_client_internal.h"
 
 #include "schemas/mem.h"

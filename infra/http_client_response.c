@@ -1,5 +1,6 @@
 /* The outcome of a transfer in the client's own words. No URL's query, no header and no credential
- * gets into a text: only the host and port. SPDX-License-Identifier: Apache-2.0 */
+ * gets into a text: only the host and port.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_client_internal.h"
 
 #include "infra/clock.h"

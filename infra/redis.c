@@ -1,5 +1,5 @@
-/* See redis.h. Commands and scripts over one redis_connection. SPDX-License-Identifier: Apache-2.0
- */
+/* See redis.h. Commands and scripts over one redis_connection.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/redis.h"
 
 #include "infra/redis_connection.h"

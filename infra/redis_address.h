@@ -1,6 +1,8 @@
 /* Where a Redis is: "host:port", "[v6]:port" or "unix:/path", and the numeric hosts behind a name.
  * Names are looked up on the thread pool: getaddrinfo blocks, and hiredis would call it on the
- * loop. THREADS: the loop's thread. SPDX-License-Identifier: Apache-2.0 */
+ * loop.
+ * THREADS: the loop's thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_REDIS_ADDRESS_H
 #define INFRA_REDIS_ADDRESS_H
 

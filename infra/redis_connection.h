@@ -6,7 +6,9 @@
  * Steps: RESTING -> (RESOLVING ->) CONNECTING -> IDENTIFYING -> UP -> LEAVING -> RESTING. A try
  * that fails goes on with the next address at once; after the last address it rests, 50 ms to 1 s.
  * Only `leave` ends a connection and it runs as a task of its own, so a connection never disappears
- * under a callback. THREADS: the loop's thread. SPDX-License-Identifier: Apache-2.0 */
+ * under a callback.
+ * THREADS: the loop's thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_REDIS_CONNECTION_H
 #define INFRA_REDIS_CONNECTION_H
 

@@ -4,7 +4,7 @@
 #include <stdio.h>
 
 /* SET with both NX and GET, and PXAT, came with 7.0. */
-enum { VERSION_MAJOR_MIN = 7 };
+enum { VERSION_MAJOR_MIN = 7, DETAIL_MAX = 80 };
 
 size_t redis_identify_ask(enum redis_question question, const struct config_redis *config,
                           char number[24], struct span argv[REDIS_IDENTIFY_ARGS_MAX])
@@ -70,10 +70,12 @@ static struct span info_find(struct span info, const char *name)
 
 static bool refuse(struct redis_identity *identity, const char *text, struct span detail)
 {
-    if (detail.size > 80)
-        detail.size = 80;
-    snprintf(identity->text, sizeof identity->text, "%s%s%.*s", text, detail.size ? ": " : "",
-             SPAN_ARG(detail));
+    if (detail.size == 0)
+        snprintf(identity->text, sizeof identity->text, "%s", text);
+    else
+        snprintf(identity->text, sizeof identity->text, "%s: %.*s", text,
+                 detail.size < DETAIL_MAX ? (int)detail.size : DETAIL_MAX,
+                 (const char *)detail.data);
     return false;
 }
 

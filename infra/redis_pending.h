@@ -1,6 +1,8 @@
 /* The commands that wait for their replies: Redis answers in order, so this is a queue; each has a
  * deadline. A command that passed its deadline is told so at once, but keeps its place until its
- * reply has come and is dropped. THREADS: the loop's thread. SPDX-License-Identifier: Apache-2.0 */
+ * reply has come and is dropped.
+ * THREADS: the loop's thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_REDIS_PENDING_H
 #define INFRA_REDIS_PENDING_H
 

@@ -1,5 +1,7 @@
 /* Callbacks of commands that cannot be sent, told at the end of the turn: never from inside the
- * call. THREADS: the loop's thread. SPDX-License-Identifier: Apache-2.0 */
+ * call.
+ * THREADS: the loop's thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_REDIS_REFUSALS_H
 #define INFRA_REDIS_REFUSALS_H
 

@@ -1,5 +1,6 @@
 /* Replies as redis.h shows them: a struct redis_reply is hiredis' redisReply, which no other layer
- * may see. SPDX-License-Identifier: Apache-2.0 */
+ * may see.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/redis.h"
 
 #include <hiredis/hiredis.h>

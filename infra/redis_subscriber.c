@@ -1,6 +1,6 @@
 /* Subscriptions (see redis.h), on a redis_connection of their own. Redis confirms in the order it
- * was asked; `asks` has what is not confirmed yet, in that order. SPDX-License-Identifier:
- * Apache-2.0 */
+ * was asked; `asks` has what is not confirmed yet, in that order.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/redis.h"
 
 #include "infra/redis_connection.h"

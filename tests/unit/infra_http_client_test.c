@@ -9,36 +9,20 @@
 
 #include "infra/http_client.h"
 #include "infra/http_client_internal.h"
+#include "tests/unit/hostile_server.h"
 
-#include <arpa/inet.h>
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
-enum { DEADLINE_MS = 15000, MANY = 500, REQUEST_MAX = 8192, DRIP_MS = 10 };
-
-/* --- a server on the same loop --- */
-
-struct peer {
-    struct scene *scene;
-    int fd;
-    struct loop_fd *watch;
-    struct loop_timer *drip;
-    char request[REQUEST_MAX];
-    size_t size;
-    const char *flood; /* sent again and again */
-    struct peer *next;
-};
+enum { DEADLINE_MS = 15000, MANY = 500, BODY_MAX = 8192 };
 
 struct seen {
     int called;
     enum err_code code;
     int status;
     int64_t retry_after_ms;
-    char text[200], type[64], body[REQUEST_MAX];
+    char text[200], type[64], body[BODY_MAX];
     size_t body_size;
 };
 
@@ -46,154 +30,12 @@ struct scene {
     struct loop *loop;
     struct loop_timer *deadline, *tick;
     bool (*condition)(struct scene *scene);
-    int fd, port;
-    struct loop_fd *listener;
-    struct peer *peers;
-    int accepted, requests;
+    struct hostile_server server;
     struct http_client *client;
     struct seen seen;
     int good, wanted;
     struct http_call *calls[MANY];
 };
-
-static void say(struct peer *peer, const char *text)
-{
-    ssize_t sent = send(peer->fd, text, strlen(text), MSG_NOSIGNAL);
-    (void)sent; /* what does not arrive is the client's to notice */
-}
-
-static void hang_up(struct peer *peer)
-{
-    if (peer->fd < 0)
-        return;
-    loop_fd_free(peer->watch);
-    loop_timer_stop(peer->drip);
-    close(peer->fd);
-    peer->fd = -1;
-}
-
-static void reset(struct peer *peer)
-{
-    struct linger now = { .l_onoff = 1 };
-    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    hang_up(peer);
-}
-
-static void on_drip(void *arg)
-{
-    say(arg, "x");
-}
-
-static void echo(struct peer *peer)
-{
-    char head[128];
-    snprintf(head, sizeof head,
-             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n\r\n",
-             peer->size);
-    say(peer, head);
-    if (strncmp(peer->request, "HEAD", 4) != 0)
-        say(peer, peer->request);
-}
-
-static void flood(struct peer *peer, const char *head, const char *again)
-{
-    say(peer, head);
-    peer->flood = again;
-    loop_fd_watch(peer->watch, LOOP_WRITE);
-}
-
-/* Does what the request's path says. */
-static void answer(struct peer *peer)
-{
-    static const struct {
-        const char *path, *text;
-    } fixed[] = {
-        { "/ok", "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok" },
-        { "/short", "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nshort" },
-        { "/declared", "HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n" },
-        { "/garbage", "SSH-2.0-OpenSSH_9.2\r\n\r\n" },
-        { "/status", "HTTP/1.1 zero OK\r\n\r\n" },
-        { "/busy-seconds", "HTTP/1.1 503 Busy\r\nRetry-After: 7\r\nContent-Length: 4\r\n\r\nbusy" },
-        { "/busy-date", "HTTP/1.1 503 Busy\r\nRetry-After: Thu, 01 Jan 2099 00:00:00 GMT\r\n"
-                        "Content-Length: 0\r\n\r\n" },
-        { "/busy-nonsense", "HTTP/1.1 503 Busy\r\nRetry-After: soon\r\nContent-Length: 0\r\n\r\n" },
-        { "/moved", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n" },
-    };
-    const char *path = strchr(peer->request, ' ') + 1;
-    size_t size = strcspn(path, " ?");
-    peer->scene->requests++;
-    for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {
-        if (strlen(fixed[i].path) == size && strncmp(path, fixed[i].path, size) == 0)
-            say(peer, fixed[i].text);
-    }
-    if (strncmp(path, "/short", size) == 0 || strncmp(path, "/garbage", size) == 0)
-        hang_up(peer);
-    else if (strncmp(path, "/echo", size) == 0)
-        echo(peer);
-    else if (strncmp(path, "/reset", size) == 0)
-        reset(peer);
-    else if (strncmp(path, "/chunks", size) == 0)
-        flood(peer, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "4\r\nabcd\r\n");
-    else if (strncmp(path, "/headers", size) == 0)
-        flood(peer, "HTTP/1.1 200 OK\r\n", "X-Filler: abcdefghijklmnopqrstuvwxyz\r\n");
-    else if (strncmp(path, "/drip", size) == 0) {
-        say(peer, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
-        loop_timer_start(peer->drip, 0, DRIP_MS);
-    }
-    peer->size = 0;
-}
-
-static bool is_whole(const struct peer *peer)
-{
-    const char *end = strstr(peer->request, "\r\n\r\n");
-    const char *length = strcasestr(peer->request, "\r\nContent-Length:");
-    if (!end)
-        return false;
-    size_t body = length && length < end ? strtoul(length + 17, NULL, 10) : 0;
-    return peer->size >= (size_t)(end + 4 - peer->request) + body;
-}
-
-static void on_peer(void *arg, int fd, unsigned events)
-{
-    struct peer *peer = arg;
-    if (peer->flood) {
-        while (send(fd, peer->flood, strlen(peer->flood), MSG_NOSIGNAL) > 0)
-            continue;
-        char byte;
-        if (recv(fd, &byte, 1, MSG_DONTWAIT) == 0)
-            hang_up(peer);
-        return;
-    }
-    if (!(events & LOOP_READ))
-        return;
-    ssize_t got = recv(fd, peer->request + peer->size, REQUEST_MAX - 1 - peer->size, 0);
-    if (got <= 0) {
-        hang_up(peer);
-        return;
-    }
-    peer->size += (size_t)got;
-    peer->request[peer->size] = '\0';
-    if (is_whole(peer))
-        answer(peer);
-}
-
-static void on_accept(void *arg, int fd, unsigned events)
-{
-    struct scene *scene = arg;
-    (void)events;
-    int accepted = accept4(fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-    if (accepted < 0)
-        return;
-    scene->accepted++;
-    struct peer *peer = calloc(1, sizeof *peer);
-    peer->scene = scene;
-    peer->fd = accepted;
-    peer->watch = loop_fd_new(scene->loop, accepted, on_peer, peer);
-    peer->drip = loop_timer_new(scene->loop, on_drip, peer);
-    loop_fd_watch(peer->watch, LOOP_READ);
-    peer->next = scene->peers;
-    scene->peers = peer;
-}
 
 /* --- the scene --- */
 
@@ -227,23 +69,14 @@ static bool is_called(struct scene *scene)
 
 static int set_up(void **state)
 {
-    signal(SIGPIPE, SIG_IGN);
+    sigaction(SIGPIPE, &(struct sigaction){ .sa_handler = SIG_IGN }, NULL);
     /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread; the proxy must not be heeded */
     setenv("http_proxy", "http://127.0.0.1:1", 1);
     struct scene *scene = calloc(1, sizeof *scene);
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof address;
-    scene->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    assert_int_equal(bind(scene->fd, (struct sockaddr *)&address, sizeof address), 0);
-    assert_int_equal(getsockname(scene->fd, (struct sockaddr *)&address, &size), 0);
-    assert_int_equal(listen(scene->fd, MANY), 0);
-    scene->port = ntohs(address.sin_port);
     scene->loop = loop_new(16);
     scene->deadline = loop_timer_new(scene->loop, on_late, NULL);
     scene->tick = loop_timer_new(scene->loop, on_tick, scene);
-    scene->listener = loop_fd_new(scene->loop, scene->fd, on_accept, scene);
-    loop_fd_watch(scene->listener, LOOP_READ);
+    hostile_server_open(&scene->server, scene->loop);
     struct http_client_options options = { .shards = 4, .connections_max = MANY };
     struct err err;
     assert_int_equal(http_client_open(scene->loop, &options, &scene->client, &err), ERR_OK);
@@ -255,16 +88,8 @@ static int tear_down(void **state)
 {
     struct scene *scene = *state;
     http_client_close(scene->client);
-    while (scene->peers) {
-        struct peer *peer = scene->peers;
-        scene->peers = peer->next;
-        hang_up(peer);
-        free(peer);
-    }
-    loop_fd_free(scene->listener);
+    hostile_server_close(&scene->server);
     loop_free(scene->loop);
-    if (scene->fd >= 0)
-        close(scene->fd);
     free(scene);
     return 0;
 }
@@ -290,7 +115,7 @@ static struct http_call_options options_for(struct scene *scene, const char *met
                                             const char *path)
 {
     static char url[256];
-    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", scene->port, path);
+    snprintf(url, sizeof url, "http://127.0.0.1:%d%s", scene->server.port, path);
     return (struct http_call_options){ .method = method,
                                        .url = url,
                                        .connect_timeout_ms = 5000,
@@ -359,7 +184,7 @@ static void test_methods_with_bodies(void **state)
         assert_non_null(strstr(scene->seen.body, "\r\nContent-Length: 7\r\n"));
         assert_non_null(strstr(scene->seen.body, "\r\n\r\n{\"a\":1}"));
     }
-    assert_int_equal(scene->accepted, 1); /* one connection served them all */
+    assert_int_equal(scene->server.accepted, 1); /* one connection served them all */
 }
 
 static void test_methods_without_bodies(void **state)
@@ -403,7 +228,7 @@ static void test_redirects_are_answers(void **state)
     struct scene *scene = *state;
     call(scene, "GET", "/moved");
     assert_int_equal(scene->seen.status, 302);
-    assert_int_equal(scene->requests, 1);
+    assert_int_equal(scene->server.requests, 1);
 }
 
 static void test_many_at_once(void **state)
@@ -421,7 +246,7 @@ static void test_many_at_once(void **state)
         wait_until(scene, is_called);
         assert_int_equal(scene->good, MANY);
     }
-    assert_true(scene->accepted <= MANY); /* the second round found open connections */
+    assert_true(scene->server.accepted <= MANY); /* the second round found open connections */
 }
 
 static void on_chained(void *arg, const struct http_response *response)
@@ -487,10 +312,7 @@ static void test_broken_connections(void **state)
     call(scene, "GET", "/short");
     assert_int_equal(scene->seen.code, ERR_TARGET_UNREACHABLE);
     assert_non_null(strstr(scene->seen.text, "broke"));
-    loop_fd_free(scene->listener);
-    scene->listener = NULL;
-    close(scene->fd);
-    scene->fd = -1;
+    hostile_server_stop_listening(&scene->server);
     call(scene, "GET", "/ok");
     assert_int_equal(scene->seen.code, ERR_TARGET_UNREACHABLE);
     assert_non_null(strstr(scene->seen.text, "Connection refused"));
@@ -520,7 +342,7 @@ static void test_unknown_name(void **state)
 
 static bool is_requested(struct scene *scene)
 {
-    return scene->requests >= scene->wanted;
+    return scene->server.requests >= scene->wanted;
 }
 
 static void test_cancel(void **state)
@@ -659,7 +481,7 @@ static void test_headers_that_are_refused(void **state)
         options.header_count = 1;
         refused(scene, &options);
     }
-    assert_int_equal(scene->requests, 0);
+    assert_int_equal(scene->server.requests, 0);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
