@@ -5,16 +5,19 @@
  *
  *   claim found                     | verdict
  *   none, or a lower turn           | GO: claimed
- *   same turn, same record          | AGAIN: a redelivery (AGAIN_OTHER: claimed by another
- * incarnation), claimed anew same turn, another record       | DUPLICATE: the same command twice in
- * the log a higher turn                   | SUPERSEDED: the job has been handed on the job's record
- * is terminal    | TERMINAL; or OUTCOME when it is `failed` or `expired` of this very turn and
- * record a higher epoch of the partition | STALE: somebody was assigned the partition after us
+ *   same turn, same record          | AGAIN: a redelivery, claimed anew
+ *     by another incarnation        | AGAIN_OTHER: the same
+ *   same turn, another record       | DUPLICATE: the same command twice in the log
+ *   a higher turn                   | SUPERSEDED: the job has been handed on
+ *   the job's record is terminal    | TERMINAL; OUTCOME when it is `failed` or `expired` of
+ *                                   | this very turn and record
+ *   a higher epoch of the partition | STALE: somebody was assigned the partition after us
  *   (Redis does not answer)         | UNKNOWN: go on without the gate
  *
  * A skip rests on a durable fact; a lost claim costs a duplicate attempt, never a job. A claim
- * lives until the job's forget_at; the recorder deletes it with the terminal record. thread: the
- * Redis client's loop SPDX-License-Identifier: Apache-2.0 */
+ * lives until the job's forget_at; the recorder deletes it with the terminal record.
+ * thread: the Redis client's loop
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_GATE_H
 #define CONSUMERS_GATE_H
 

@@ -1,6 +1,8 @@
 /* A handler does one attempt of a job and says how it went. The worker knows handlers by this
  * interface alone: what is retried, given up or recorded is the worker's decision, from the
- * outcome's class. thread: the worker's loop SPDX-License-Identifier: Apache-2.0 */
+ * outcome's class.
+ * thread: the worker's loop
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_HANDLER_H
 #define CONSUMERS_HANDLER_H
 

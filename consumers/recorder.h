@@ -1,6 +1,7 @@
 /* The recorder: the only writer of job records. It folds commands and events into the view (Redis),
  * batch by batch, and keeps beside the records how far it has come, so that the view can tell by
- * itself whether it is whole. THREADS: one loop; questions to Kafka's admin on the thread pool.
+ * itself whether it is whole.
+ * THREADS: one loop; questions to Kafka's admin on the thread pool.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_RECORDER_H
 #define CONSUMERS_RECORDER_H

@@ -1,5 +1,6 @@
 /* Emptying a view that is not of this cluster and generation. One recorder at a time, under a lock
- * that expires; the others wait. SPDX-License-Identifier: Apache-2.0 */
+ * that expires; the others wait.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/recorder_internal.h"
 #include "schemas/mem.h"
 #include "schemas/view.h"

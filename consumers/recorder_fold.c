@@ -1,5 +1,6 @@
 /* Batches: read the records that events touch in one round trip, fold in memory, write all or
- * nothing. See recorder_internal.h. SPDX-License-Identifier: Apache-2.0 */
+ * nothing. See recorder_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/recorder_internal.h"
 #include "infra/clock.h"
 #include "schemas/fold.h"

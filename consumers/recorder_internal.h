@@ -10,7 +10,8 @@
  * Whenever Redis answers something that does not fit (another applied offset, none, a lost
  * connection) the partition goes back to WAITING: it begins again from what it then finds in Redis.
  * A view is certified once every partition has reached the log end that was seen when it was
- * located, under one and the same Redis run id. SPDX-License-Identifier: Apache-2.0 */
+ * located, under one and the same Redis run id.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_RECORDER_INTERNAL_H
 #define CONSUMERS_RECORDER_INTERNAL_H
 

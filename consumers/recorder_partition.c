@@ -1,5 +1,6 @@
 /* Where a partition of the view begins, what is delivered, and when it is whole. See
- * recorder_internal.h. SPDX-License-Identifier: Apache-2.0 */
+ * recorder_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/recorder_internal.h"
 #include "infra/clock.h"
 #include "schemas/mem.h"

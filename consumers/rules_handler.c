@@ -1,6 +1,7 @@
 /* The `rules` handler: runs a C function of rules.h on the job's payload. Quick rules run on the
  * loop; a rule marked blocking runs on the thread pool, at most rule_threads_max at a time (more
- * wait as `overloaded`, which is tried again). SPDX-License-Identifier: Apache-2.0 */
+ * wait as `overloaded`, which is tried again).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/handler.h"
 #include "consumers/rules.h"
 #include "infra/clock.h"

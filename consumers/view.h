@@ -1,7 +1,8 @@
 /* Reading the view: the record of a job together with whether the view may be believed. A terminal
  * record is always true; anything else only while the view is certified under the very Redis that
- * was asked (run id), this cluster and this generation. THREADS: one loop. SPDX-License-Identifier:
- * Apache-2.0 */
+ * was asked (run id), this cluster and this generation.
+ * THREADS: one loop.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_VIEW_H
 #define CONSUMERS_VIEW_H
 

@@ -1,6 +1,8 @@
 /* Whose view it is: the cluster's id and the namespace's generation, which readers and writers of
  * the view need before they may trust or change it. Asked on the thread pool, again and again until
- * both are known. thread: the loop SPDX-License-Identifier: Apache-2.0 */
+ * both are known.
+ * thread: the loop
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_VIEW_IDENTITY_H
 #define CONSUMERS_VIEW_IDENTITY_H
 

@@ -1,7 +1,9 @@
 /* The window of one partition: which delivered offsets are done, and from where to go on after a
  * crash. Work completes out of order; the offset to commit is the first one that is not done (a
  * contiguous low watermark). Offsets are sparse (compaction, transaction markers), so the window
- * counts deliveries, not offsets. thread: the owner's SPDX-License-Identifier: Apache-2.0 */
+ * counts deliveries, not offsets.
+ * thread: the owner's
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_WINDOW_H
 #define CONSUMERS_WINDOW_H
 

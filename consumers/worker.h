@@ -1,6 +1,7 @@
 /* The worker: consumes commands of its queues, asks the gate, runs handlers, publishes what became
  * of each attempt, and commits an offset only when every record of its outcome has been
- * acknowledged by Kafka. THREADS: one loop; handlers' blocking work on the thread pool.
+ * acknowledged by Kafka.
+ * THREADS: one loop; handlers' blocking work on the thread pool.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_WORKER_H
 #define CONSUMERS_WORKER_H

@@ -1,5 +1,6 @@
 /* What runs when: lanes by job type, limits by worker, target and type, the gate in batches. See
- * worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
+ * worker_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "schemas/mem.h"

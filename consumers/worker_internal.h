@@ -7,11 +7,11 @@
  *   delivered -> EARLY (partition's list, until the partition's epoch is known)
  *             -> WAITING (a timer, until due) -> READY (its type's lane)
  *             -> ASKED (a batch at the gate)  -> RUNNING (its handler; worker's list for `started`)
- *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window, then
- * freed
+ *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window
  *
  * A partition that is revoked drops what has not begun; what runs goes on and is published: the
- * gate and the fold make that harmless. SPDX-License-Identifier: Apache-2.0 */
+ * gate and the fold make that harmless.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_WORKER_INTERNAL_H
 #define CONSUMERS_WORKER_INTERNAL_H
 

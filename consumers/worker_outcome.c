@@ -1,8 +1,8 @@
 /* What became of an attempt, published. Order of hand-offs: the next command first, then
  * `retrying`; `failed` first, then the dead letter. Each record waits for the acknowledgement of
  * the one before; the attempt is done with the last one's. A crash in between leaves a half-done
- * pair, which the redelivered command completes. See worker_internal.h. SPDX-License-Identifier:
- * Apache-2.0 */
+ * pair, which the redelivered command completes. See worker_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "schemas/mem.h"

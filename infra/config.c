@@ -1,5 +1,6 @@
 /* See config.h: one run of loading, from the defaults over the file and the environment to the
- * checks. SPDX-License-Identifier: Apache-2.0 */
+ * checks.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/config.h"
 
 #include "infra/config_check.h"

@@ -1,5 +1,6 @@
 /* What only the whole configuration can tell: keys that must be there, names that must exist,
- * values that must fit each other. Private to infra/config*. thread: the caller's
+ * values that must fit each other. Private to infra/config*.
+ * thread: the caller's
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_CONFIG_CHECK_H
 #define INFRA_CONFIG_CHECK_H

@@ -1,5 +1,6 @@
 /* The checks of job types: the handler has what it needs, templates compile, the example is a
- * payload. See config_check.h. SPDX-License-Identifier: Apache-2.0 */
+ * payload. See config_check.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/config_check.h"
 
 #include "schemas/json.h"

@@ -1,6 +1,7 @@
 /* What single values of the configuration must look like: names, addresses, URLs, statuses,
  * headers. Pure functions of the type config_format_fn (see config_table.h): NULL when the value is
- * right, else what is allowed, a literal. Private to infra/config*. thread: any
+ * right, else what is allowed, a literal. Private to infra/config*.
+ * thread: any
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_CONFIG_FORMAT_H
 #define INFRA_CONFIG_FORMAT_H

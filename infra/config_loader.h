@@ -1,6 +1,8 @@
 /* One run of config_load: where the configuration comes from, what has been found wrong so far, and
  * where each value was written, so that a check made at the end still names the line. Private to
- * infra/config*. thread: the caller's SPDX-License-Identifier: Apache-2.0 */
+ * infra/config*.
+ * thread: the caller's
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_CONFIG_LOADER_H
 #define INFRA_CONFIG_LOADER_H
 

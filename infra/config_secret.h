@@ -1,5 +1,7 @@
 /* Secrets are written as references, "file:PATH" or "env:NAME", and read once. Private to
- * infra/config*. thread: the caller's SPDX-License-Identifier: Apache-2.0 */
+ * infra/config*.
+ * thread: the caller's
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_CONFIG_SECRET_H
 #define INFRA_CONFIG_SECRET_H
 

@@ -1,8 +1,9 @@
 /* YAML text into a tree that remembers its lines. Only what a configuration needs: one document of
  * mappings, sequences and scalars. Aliases, tags and non-text keys are refused with a message; a
  * repeated key is one, too. Size, depth and number of nodes are limited, so that a hostile file
- * costs nothing. Private to infra/config*. thread: the caller's SPDX-License-Identifier: Apache-2.0
- */
+ * costs nothing. Private to infra/config*.
+ * thread: the caller's
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_CONFIG_YAML_H
 #define INFRA_CONFIG_YAML_H
 

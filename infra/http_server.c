@@ -1,6 +1,7 @@
 /* The daemon and its glue to the loop. libmicrohttpd keeps an epoll set of its own; our loop
  * watches that set's descriptor and lets libmicrohttpd run when it is ready, after a resume, and
- * once a second for its time-outs. SPDX-License-Identifier: Apache-2.0 */
+ * once a second for its time-outs.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_server.h"
 
 #include "infra/http_server_internal.h"

@@ -2,8 +2,9 @@
  * RFC 9110, 9112. A handler is called once, when the whole body (bounded) has been read. It answers
  * now with http_reply, or returns without answering: then the request is parked (suspended) until
  * someone calls http_reply. A parked request whose client has gone, or that outlives the server, is
- * ended by its on_close callback. THREADS: all on the loop's thread. SPDX-License-Identifier:
- * Apache-2.0 */
+ * ended by its on_close callback.
+ * THREADS: all on the loop's thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_SERVER_H
 #define INFRA_HTTP_SERVER_H
 

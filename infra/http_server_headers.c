@@ -1,6 +1,7 @@
 /* What a request may not say. libmicrohttpd 0.9.75 lets much through that another reader in front
  * of us may understand in another way, which is how requests are smuggled; so the framing headers
- * are checked here once more, strictly. SPDX-License-Identifier: Apache-2.0 */
+ * are checked here once more, strictly.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_server_internal.h"
 
 #include <strings.h>

@@ -1,8 +1,8 @@
 /* The life of a request. libmicrohttpd calls http_request_begin when the request line is there,
  * http_request_continue when the headers are (nothing may be answered then in 0.9.75 unless the
  * connection shall be closed), for each piece of the body, at its end, and again after a park;
- * http_request_end when the answer is out or the connection is gone. SPDX-License-Identifier:
- * Apache-2.0 */
+ * http_request_end when the answer is out or the connection is gone.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/clock.h"
 #include "infra/http_server_internal.h"
 #include "schemas/mem.h"

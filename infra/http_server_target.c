@@ -1,6 +1,6 @@
 /* The request target: path segments and query arguments, percent-decoded once (RFC 3986, RFC
- * 9112 3.2.1; the query as application/x-www-form-urlencoded). SPDX-License-Identifier: Apache-2.0
- */
+ * 9112 3.2.1; the query as application/x-www-form-urlencoded).
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_server_internal.h"
 
 /* Where decoded text goes. */

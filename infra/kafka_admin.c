@@ -1,5 +1,6 @@
 /* See kafka_admin.h. One consumer client that never joins its group asks everything; only writing
- * needs a producer. SPDX-License-Identifier: Apache-2.0 */
+ * needs a producer.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/kafka_admin.h"
 
 #include "infra/clock.h"

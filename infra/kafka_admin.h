@@ -1,6 +1,8 @@
 /* Questions and declarations to a cluster: blocking in librdkafka, so they run on the loop's thread
  * pool and answer on the loop (the _sync forms block the caller: for the command line and
- * start-up). THREADS: loop thread; _sync from any. SPDX-License-Identifier: Apache-2.0 */
+ * start-up).
+ * THREADS: loop thread; _sync from any.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_ADMIN_H
 #define INFRA_KAFKA_ADMIN_H
 

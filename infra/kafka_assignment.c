@@ -4,7 +4,8 @@
  * it takes: heartbeats go on by themselves, and no second rebalance is announced before. So the
  * committed offsets and the ends of the logs are asked for on the thread pool while the loop turns,
  * and explicit offsets are assigned when they are known. A revocation is answered the same way:
- * when the caller has released its last hold. SPDX-License-Identifier: Apache-2.0 */
+ * when the caller has released its last hold.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/kafka_consumer_internal.h"
 
 #include "infra/clock.h"

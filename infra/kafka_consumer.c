@@ -3,8 +3,8 @@
  * DESIGN. librdkafka wakes the loop when its queue is no longer empty; records are then polled one
  * by one with rd_kafka_consumer_poll (the batch calls misplace offsets in 2.0.2), at most
  * RECORDS_PER_TURN a turn. Each partition knows the next offset to deliver: whatever librdkafka
- * delivers twice around a pause, a resume or a seek is dropped here. SPDX-License-Identifier:
- * Apache-2.0 */
+ * delivers twice around a pause, a resume or a seek is dropped here.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/kafka_consumer.h"
 
 #include "infra/clock.h"

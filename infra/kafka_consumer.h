@@ -3,7 +3,8 @@
  * there is none the log start is taken and the caller is told (`reset`), unless the log starts at
  * 0. A committed offset below the log start is told as `lost`. pause/resume are guarded: a
  * partition that is not paused is never resumed (librdkafka 2.0.2 would deliver again). A manual
- * consumer (group NULL) is assigned by the caller. THREADS: all on the loop's thread.
+ * consumer (group NULL) is assigned by the caller.
+ * THREADS: all on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_CONSUMER_H
 #define INFRA_KAFKA_CONSUMER_H

@@ -1,6 +1,6 @@
 /* The consumer's inside, shared by kafka_consumer.c (records, commits, the interface) and
- * kafka_assignment.c (which partitions are ours, and from where). SPDX-License-Identifier:
- * Apache-2.0 */
+ * kafka_assignment.c (which partitions are ours, and from where).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_CONSUMER_INTERNAL_H
 #define INFRA_KAFKA_CONSUMER_INTERNAL_H
 

@@ -1,5 +1,6 @@
 /* errand-devbroker: the embedded broker as a process of its own, with the topics of a
- * configuration. SPDX-License-Identifier: Apache-2.0 */
+ * configuration.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/config.h"
 #include "infra/kafka_mock.h"
 #include "infra/topics.h"

@@ -2,8 +2,9 @@
  * batch. Every record is kept until Kafka has acknowledged it. After a fatal client error
  * (librdkafka 2.0.2: out-of-order sequence after a broker bounce) the client is rebuilt, and what
  * was not acknowledged is sent again, in its order, before anything newer: a record may then be in
- * the log twice, which our consumers deduplicate. THREADS: all on the loop's thread; librdkafka's
- * own threads only wake the loop. SPDX-License-Identifier: Apache-2.0 */
+ * the log twice, which our consumers deduplicate.
+ * THREADS: all on the loop's thread; librdkafka's own threads only wake the loop.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_PRODUCER_H
 #define INFRA_KAFKA_PRODUCER_H
 

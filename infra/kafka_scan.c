@@ -1,5 +1,6 @@
 /* Reading records by address and writing one, for the command line and for start-up; see
- * kafka_admin.h. SPDX-License-Identifier: Apache-2.0 */
+ * kafka_admin.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/clock.h"
 #include "infra/kafka_admin_internal.h"
 #include "schemas/buf.h"

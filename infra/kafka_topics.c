@@ -1,6 +1,7 @@
 /* What topics there are, and making those that are missing; see kafka_admin.h.
  * Metadata is always asked for the whole cluster: a question about one topic would make it on the
- * embedded broker. SPDX-License-Identifier: Apache-2.0 */
+ * embedded broker.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/clock.h"
 #include "infra/kafka_admin_internal.h"
 #include "schemas/mem.h"

@@ -1,5 +1,6 @@
 /* Metadata of topics fetched before the first record goes out: a topic met cold costs its first
- * record 0.5 to 1 s. SPDX-License-Identifier: Apache-2.0 */
+ * record 0.5 to 1 s.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/kafka_internal.h"
 
 #include "infra/clock.h"

@@ -2,8 +2,9 @@
  * trace_id, request_id, error. Writing never blocks: lines go into a bounded buffer that a writer
  * thread empties; when it is full a line is dropped and counted, and the next line that fits says
  * how many. A log file is rotated by size (file -> file.1). Values are escaped; nothing a client
- * sends can forge a line. Secrets are never passed. THREADS: log_write from any thread; the rest
- * from the thread that owns the log. SPDX-License-Identifier: Apache-2.0 */
+ * sends can forge a line. Secrets are never passed.
+ * THREADS: log_write from any thread; the rest from the thread that owns the log.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_LOG_H
 #define INFRA_LOG_H
 

@@ -1,7 +1,8 @@
 /* The event loop: one libuv loop a thread, and the only file family that knows libuv.
  * THREADS: a loop and all that is made on it belong to the thread that runs it. The one call
  * allowed from another thread is loop_post. Callbacks run on the loop's thread, never with a lock
- * held. SPDX-License-Identifier: Apache-2.0 */
+ * held.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_LOOP_H
 #define INFRA_LOOP_H
 

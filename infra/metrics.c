@@ -1,6 +1,7 @@
 /* See metrics.h. A family is a name with its help and kind; its series differ in their labels.
  * Registering is rare and takes the registry's lock; a metric never moves and never goes before the
- * registry does. SPDX-License-Identifier: Apache-2.0 */
+ * registry does.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/metrics.h"
 
 #include "infra/metrics_process.h"

@@ -3,7 +3,8 @@
  * again with other labels (same kind and help): its series are printed together. Names follow
  * Prometheus practice: prefix errand_, base units, _total, _seconds, _bytes. Labels never hold ids.
  * THREADS: registering and rendering take a lock; metric_add/set/observe are lock-free from any
- * thread. SPDX-License-Identifier: Apache-2.0 */
+ * thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_METRICS_H
 #define INFRA_METRICS_H
 

@@ -1,5 +1,7 @@
 /* What the operating system says about this process, by the names that Prometheus client libraries
- * agree on. thread: any SPDX-License-Identifier: Apache-2.0 */
+ * agree on.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_METRICS_PROCESS_H
 #define INFRA_METRICS_PROCESS_H
 

@@ -1,7 +1,8 @@
 /* What every daemon does alike: command line (--config FILE, --version, --help), configuration,
  * log, loop, metrics, the operators' routes (/livez, /readyz, /metrics), readiness, SIGTERM (drain;
  * a second one exits at once), a watchdog that ends a process whose loop does not turn, SIGPIPE
- * ignored, core limits, open-file limit raised. THREADS: everything on the loop's thread.
+ * ignored, core limits, open-file limit raised.
+ * THREADS: everything on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_SERVICE_H
 #define INFRA_SERVICE_H

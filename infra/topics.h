@@ -1,7 +1,8 @@
 /* The namespace's topics as the configuration wants them, made and marked: what `errand topics
  * apply` does. The marks: committed offset 0 for the groups that read a new topic (so that a
  * missing offset is an alarm and not a new topic), and the namespace's generation, a random number
- * that tells it from any other life of the same name. THREADS: any; everything here blocks.
+ * that tells it from any other life of the same name.
+ * THREADS: any; everything here blocks.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_TOPICS_H
 #define INFRA_TOPICS_H

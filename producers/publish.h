@@ -1,6 +1,7 @@
 /* Putting commands, events and dead letters on their topics: the envelope as value, the job's
  * identity (or ordering key) as key, CloudEvents 1.0 attributes in binary mode and W3C trace
- * context as headers, so that any Kafka client can read a record. thread: the producer's loop
+ * context as headers, so that any Kafka client can read a record.
+ * thread: the producer's loop
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef PRODUCERS_PUBLISH_H
 #define PRODUCERS_PUBLISH_H

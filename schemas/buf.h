@@ -1,6 +1,7 @@
 /* Growable bytes with a required maximum. Overflow is sticky: once an append would pass `max`, it
  * and every later one is dropped and `overflow` stays true, so that a writer checks once, at the
- * end. `data` is always NUL-terminated (the NUL is not counted). thread: the owner's
+ * end. `data` is always NUL-terminated (the NUL is not counted).
+ * thread: the owner's
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_BUF_H
 #define SCHEMAS_BUF_H

@@ -1,6 +1,7 @@
 /* SHA-256, HMAC-SHA-256, comparison in constant time and random bytes: all of OpenSSL that we use.
  * A libcrypto that cannot compute these is an installation without sense: it ends the process, as
- * running out of memory does. THREADS: a digest_hmac is its owner's, the rest is for any thread.
+ * running out of memory does.
+ * THREADS: a digest_hmac is its owner's, the rest is for any thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_DIGEST_H
 #define SCHEMAS_DIGEST_H

@@ -2,7 +2,8 @@
  * Everything decoded is checked: size, number of fields, UTF-8 without NUL in text, ids and
  * fingerprints of their exact size, known kinds; memory is taken from one arena with a budget.
  * Fields of newer versions are kept and carried on when a decoded struct is encoded again. thread:
- * any; a decoded object belongs to its caller. SPDX-License-Identifier: Apache-2.0 */
+ * any; a decoded object belongs to its caller.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ENVELOPE_H
 #define SCHEMAS_ENVELOPE_H
 

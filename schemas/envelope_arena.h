@@ -1,6 +1,7 @@
 /* Memory for one decoded message: allocations are bumped from chunks, freed together, and bounded
  * by a budget, so that a small hostile record cannot become a large one in memory (protobuf-c has
- * no limit of its own). SPDX-License-Identifier: Apache-2.0 */
+ * no limit of its own).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ENVELOPE_ARENA_H
 #define SCHEMAS_ENVELOPE_ARENA_H
 

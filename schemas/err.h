@@ -1,7 +1,9 @@
 /* Errors: a code from one registry (errors.def) and a text that names the field, the limit and the
  * fix. Fallible functions return enum err_code (ERR_OK is 0) and take `struct err *err` last; it
  * may be NULL. schemas/ and infra/ return errors and never log them; the layer that decides what to
- * do logs once. thread: any SPDX-License-Identifier: Apache-2.0 */
+ * do logs once.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ERR_H
 #define SCHEMAS_ERR_H
 

@@ -8,7 +8,8 @@
  *   - the first terminal event wins, whatever its turn; after it nothing changes.
  * The job's first command gives a record of its own (state queued or scheduled) for the time before
  * any event. A reader merges the two: whatever the order in which they were written, the answer is
- * the same. SPDX-License-Identifier: Apache-2.0 */
+ * the same.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_FOLD_H
 #define SCHEMAS_FOLD_H
 

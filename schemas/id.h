@@ -7,7 +7,8 @@
  *   version 8   SHA-256 of what the id is derived from, 90 bits of it                         | MAC
  *
  * Ids are on the wire and in Redis for as long as jobs live: a new layout needs another version
- * nibble, never another meaning of these. SPDX-License-Identifier: Apache-2.0 */
+ * nibble, never another meaning of these.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ID_H
 #define SCHEMAS_ID_H
 

@@ -1,6 +1,7 @@
 /* A job: its facts, its states and their legal moves, and the plain forms of what travels (command,
  * event) and of what the view keeps (record). Plain data: spans borrow from whoever made the
- * struct. SPDX-License-Identifier: Apache-2.0 */
+ * struct.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_JOB_H
 #define SCHEMAS_JOB_H
 

@@ -1,5 +1,6 @@
 /* The job as clients see it (docs/PROTOCOL.md): one JSON object, absent members left out, times RFC
- * 3339 UTC with milliseconds. SPDX-License-Identifier: Apache-2.0 */
+ * 3339 UTC with milliseconds.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_JOB_JSON_H
 #define SCHEMAS_JOB_JSON_H
 

@@ -1,5 +1,6 @@
 /* Finds a member's bytes in a JSON text without parsing it, so that what the client sent travels on
- * untouched, to the last space and digit. SPDX-License-Identifier: Apache-2.0 */
+ * untouched, to the last space and digit.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_JSON_SCAN_H
 #define SCHEMAS_JSON_SCAN_H
 

@@ -1,5 +1,6 @@
 /* What a client submits: the body of POST /v1/jobs, checked. The JSON is parsed once; the payload
- * is the client's own bytes. SPDX-License-Identifier: Apache-2.0 */
+ * is the client's own bytes.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_SUBMISSION_H
 #define SCHEMAS_SUBMISSION_H
 

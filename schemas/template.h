@@ -12,7 +12,8 @@
  * White space around a name is ignored; a default is taken as it stands, up to "}}". Texts, numbers
  * and booleans can be put anywhere, arrays and objects only as whole values of JSON templates.
  *
- * THREADS: compiled once, then rendered by any thread. SPDX-License-Identifier: Apache-2.0 */
+ * THREADS: compiled once, then rendered by any thread.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_TEMPLATE_H
 #define SCHEMAS_TEMPLATE_H
 

@@ -1,6 +1,8 @@
 /* Times, durations and sizes as text. Times are Unix milliseconds (UTC), durations milliseconds.
  * Parsers take the whole text or nothing, without white space around it; they write their result on
- * success only. thread: any SPDX-License-Identifier: Apache-2.0 */
+ * success only.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_TIMEFMT_H
 #define SCHEMAS_TIMEFMT_H
 

@@ -1,7 +1,9 @@
 /* The topics: their names, what each is for, its key, its retention, the delay tiers, the consumer
  * groups and the names of the record headers. Everything here is the contract with clients and
  * workers in other languages: change it only together with docs/PROTOCOL.md, and never the meaning
- * of a name that is in use. thread: any SPDX-License-Identifier: Apache-2.0 */
+ * of a name that is in use.
+ * thread: any
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_TOPIC_H
 #define SCHEMAS_TOPIC_H
 

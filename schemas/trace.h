@@ -1,6 +1,6 @@
 /* W3C Trace Context (Recommendation, level 1): the headers traceparent and tracestate, by which a
- * job stays within the trace of the request that submitted it. SPDX-License-Identifier: Apache-2.0
- */
+ * job stays within the trace of the request that submitted it.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_TRACE_H
 #define SCHEMAS_TRACE_H
 

@@ -1,5 +1,6 @@
 /* Names in the view (Redis): keys, fields and the certificate. docs/PROTOCOL.md lists them for
- * readers of Redis. SPDX-License-Identifier: Apache-2.0 */
+ * readers of Redis.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_VIEW_H
 #define SCHEMAS_VIEW_H
 

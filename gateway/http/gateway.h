@@ -1,7 +1,9 @@
 /* The HTTP gateway: takes jobs in and tells what became of them. It decides nothing about the work:
  * a submission is checked, given an id, put on its command topic, and answered with 202 once Kafka
  * has acknowledged it; reads come from the view. One struct gateway a thread; nothing is shared
- * between two. THREADS: one loop. SPDX-License-Identifier: Apache-2.0 */
+ * between two.
+ * THREADS: one loop.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef GATEWAY_HTTP_GATEWAY_H
 #define GATEWAY_HTTP_GATEWAY_H
 

@@ -1,5 +1,6 @@
 /* Reading a job: now, or when it ends (long poll). What may be told while the view is not whole is
- * decided here, once. SPDX-License-Identifier: Apache-2.0 */
+ * decided here, once.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
 #include "infra/clock.h"
 #include "schemas/envelope.h"

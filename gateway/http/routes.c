@@ -1,5 +1,5 @@
-/* The one table of routes, and what every answer has in common. SPDX-License-Identifier: Apache-2.0
- */
+/* The one table of routes, and what every answer has in common.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
 
 #include <stdint.h>

@@ -1,6 +1,6 @@
 /* POST /v1/jobs: check, claim the idempotency key if there is one, put the command on its topic,
- * and answer 202 when Kafka has acknowledged it, never before. SPDX-License-Identifier: Apache-2.0
- */
+ * and answer 202 when Kafka has acknowledged it, never before.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
 #include "infra/clock.h"
 #include "schemas/digest.h"

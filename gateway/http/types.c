@@ -1,5 +1,5 @@
-/* GET /v1/types: what can be submitted, with an example of each. SPDX-License-Identifier:
- * Apache-2.0 */
+/* GET /v1/types: what can be submitted, with an example of each.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
 
 #include <inttypes.h>

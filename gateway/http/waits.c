@@ -1,6 +1,7 @@
 /* Who waits for which job. One Redis subscription a job, however many wait for it. The order that
  * loses no wake-up: subscribe, wait for Redis to confirm, read, then park; after a reconnect, and
- * every few seconds, parked jobs are read again. SPDX-License-Identifier: Apache-2.0 */
+ * every few seconds, parked jobs are read again.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
 #include "schemas/mem.h"
 #include "schemas/view.h"

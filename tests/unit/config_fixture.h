@@ -1,5 +1,6 @@
 /* What the tests of the configuration share: a folder with secrets, loading what is right and what
- * is wrong. SPDX-License-Identifier: Apache-2.0 */
+ * is wrong.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_UNIT_CONFIG_FIXTURE_H
 #define TESTS_UNIT_CONFIG_FIXTURE_H
 

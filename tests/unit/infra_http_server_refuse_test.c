@@ -1,5 +1,6 @@
 /* What the HTTP server refuses: requests that two readers could read in two ways, malformed
- * addresses, what comes too slowly. SPDX-License-Identifier: Apache-2.0 */
+ * addresses, what comes too slowly.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* The HTTP server over real sockets: routing, bodies, parking, quiescing, its socket and its
- * numbers. SPDX-License-Identifier: Apache-2.0 */
+ * numbers.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* Lines are valid JSON whatever is in them; files rotate; a reader that is too slow costs lines,
- * never time. SPDX-License-Identifier: Apache-2.0 */
+ * never time.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/clock.h"
 #include "infra/log.h"
 #include "schemas/buf.h"

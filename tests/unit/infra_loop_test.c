@@ -1,5 +1,6 @@
 /* The loop: order of tasks, posts from another thread, timers freed in their own callback,
- * descriptors, children. SPDX-License-Identifier: Apache-2.0 */
+ * descriptors, children.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

@@ -1,5 +1,6 @@
 /* The fold: every order in which the two streams of a job can be applied gives one record; the
- * first terminal state wins. SPDX-License-Identifier: Apache-2.0 */
+ * first terminal state wins.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/fold.h"
 
 #include <setjmp.h>

@@ -1,5 +1,5 @@
-/* What clients may submit, and what they are told when they may not. SPDX-License-Identifier:
- * Apache-2.0 */
+/* What clients may submit, and what they are told when they may not.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/submission.h"
 
 #include <setjmp.h>

@@ -1,5 +1,6 @@
 /* See web.h. The server runs on a loop in a thread of its own; the test speaks raw HTTP to it, as a
- * client of any kind could. SPDX-License-Identifier: Apache-2.0 */
+ * client of any kind could.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

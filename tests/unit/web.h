@@ -1,5 +1,6 @@
 /* A server under test, with a few routes that show what a handler sees, and a client that sends
- * bytes as they are. SPDX-License-Identifier: Apache-2.0 */
+ * bytes as they are.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_UNIT_WEB_H
 #define TESTS_UNIT_WEB_H
 
