@@ -278,8 +278,8 @@ void redis_connection_refuse(struct redis_connection *connection, redis_fn fn, v
 
 /* --- replies in --- */
 
-/* What a server says that stopped being a serving master: as its own error, or (before 7.0) quoted
- * in a script's. */
+/* What a server says that stopped being a master that serves; a script's error begins with it, too.
+ */
 static bool is_farewell(const struct redis_reply *reply)
 {
     static const char *const signs[] = { "READONLY ", "LOADING " };
@@ -291,7 +291,7 @@ static bool is_farewell(const struct redis_reply *reply)
         if (text.size >= size && memcmp(text.data, signs[i], size) == 0)
             return true;
     }
-    return memmem(text.data, text.size, "-READONLY ", 10) != NULL;
+    return false;
 }
 
 static void take_reply(struct redis_connection *connection, const struct redis_reply *reply)

@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdio.h>
 
+enum { MANY = 600 }; /* more than one SUBSCRIBE takes */
+
 static void on_message(void *arg, struct span channel, struct span message)
 {
     struct redis_scene *scene = arg;
@@ -53,13 +55,15 @@ static bool is_restored(struct redis_scene *scene)
     return scene->lost == 2 && redis_ready(scene->redis);
 }
 
-static struct redis_subscriber *subscriber_of(struct redis_scene *scene, int64_t timeout_ms)
+static struct redis_subscriber *subscriber_of(struct redis_scene *scene, int64_t timeout_ms,
+                                              size_t channels_max)
 {
-    return redis_subscriber_open(
-        scene->loop,
-        &(struct redis_options){
-            .config = &scene->config, .timeout_ms = timeout_ms, .pending_max = 2, .arg = scene },
-        on_message, on_lost);
+    return redis_subscriber_open(scene->loop,
+                                 &(struct redis_options){ .config = &scene->config,
+                                                          .timeout_ms = timeout_ms,
+                                                          .pending_max = channels_max,
+                                                          .arg = scene },
+                                 on_message, on_lost);
 }
 
 static struct redis_subscriber *waited_for;
@@ -83,7 +87,7 @@ static void test_subscription(void **state)
 {
     struct redis_scene *scene = *state;
     redis_scene_connect(scene, REDIS_SCENE_TIMEOUT_MS);
-    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_TIMEOUT_MS);
+    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_TIMEOUT_MS, 2);
     subscribe(scene, subscriber, "news");
     assert_int_equal(scene->confirmed_code, ERR_REDIS_GONE); /* not connected yet */
     waited_for = subscriber;
@@ -113,7 +117,7 @@ static void test_subscriptions_are_made_again(void **state)
 {
     struct redis_scene *scene = *state;
     redis_scene_connect(scene, REDIS_SCENE_TIMEOUT_MS);
-    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_TIMEOUT_MS);
+    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_TIMEOUT_MS, 2);
     waited_for = subscriber;
     redis_scene_wait(scene, is_subscriber_ready);
     subscribe(scene, subscriber, "a");
@@ -132,10 +136,40 @@ static void test_subscriptions_are_made_again(void **state)
     redis_subscriber_close(subscriber);
 }
 
+static bool all_confirmed(struct redis_scene *scene)
+{
+    return scene->confirmed == MANY;
+}
+
+static void test_many_are_made_again(void **state)
+{
+    struct redis_scene *scene = *state;
+    redis_scene_connect(scene, REDIS_SCENE_TIMEOUT_MS);
+    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_TIMEOUT_MS, MANY);
+    waited_for = subscriber;
+    redis_scene_wait(scene, is_subscriber_ready);
+    char name[16];
+    for (int i = 0; i < MANY; i++) {
+        snprintf(name, sizeof name, "c%d", i);
+        redis_subscribe(subscriber, span_of(name), on_confirmed, scene);
+    }
+    redis_scene_wait(scene, all_confirmed);
+    redis_scene_kill(scene);
+    redis_scene_wait(scene, is_lost);
+    redis_scene_start(scene);
+    redis_scene_wait(scene, is_restored);
+    assert_int_equal(scene->confirmed, MANY); /* not told twice */
+    redis_scene_ask(scene, "PUBLISH", "c0", "first");
+    assert_int_equal(scene->integer, 1);
+    redis_scene_ask(scene, "PUBLISH", name, "last");
+    assert_int_equal(scene->integer, 1);
+    redis_subscriber_close(subscriber);
+}
+
 static void test_silent_subscriber_is_lost(void **state)
 {
     struct redis_scene *scene = *state;
-    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_SHORT_MS);
+    struct redis_subscriber *subscriber = subscriber_of(scene, REDIS_SCENE_SHORT_MS, 2);
     waited_for = subscriber;
     redis_scene_wait(scene, is_subscriber_ready);
     subscribe(scene, subscriber, "a");
@@ -155,6 +189,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_subscription),
         TEST(test_subscriptions_are_made_again),
+        TEST(test_many_are_made_again),
         TEST(test_silent_subscriber_is_lost),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
