@@ -15,8 +15,8 @@ typedef void (*loop_fn)(void *arg);
 
 /* A loop whose post queue holds at most `posts_max` entries. */
 struct loop *loop_new(size_t posts_max);
-/* Frees a stopped loop and every handle still open on it. Waits for blocking work that runs, whose `done` is still called;
- * posts and tasks that have not run are dropped. Accepts NULL. */
+/* Frees a stopped loop and every handle still open on it. Waits for blocking work that runs, whose
+ * `done` is still called; posts and tasks that have not run are dropped. Accepts NULL. */
 void loop_free(struct loop *loop);
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
