@@ -8,13 +8,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TICK_MS              500
-#define WARM_DEADLINE_MS     60000
-#define CLOSE_DEADLINE_MS    3000
-#define REDIS_PENDING_MAX    100000
-#define FETCH_BYTES_MAX      (16 * 1024 * 1024)
-#define HTTP_SHARDS          8
-#define HTTP_CONNECTIONS_MAX 1024
+#define TICK_MS           500
+#define WARM_DEADLINE_MS  60000
+#define CLOSE_DEADLINE_MS 3000
+#define REDIS_PENDING_MAX 100000
+#define FETCH_BYTES_MAX   (16 * 1024 * 1024)
+#define HTTP_SHARDS       8
 
 /* --- queues and topics --- */
 
@@ -272,7 +271,8 @@ static enum err_code open_clients(struct worker *worker, struct err *err)
     worker->gate =
         gate_new(worker->redis, worker->config->namespace_, service_incarnation(worker->service));
     struct http_client_options http = { .shards = HTTP_SHARDS,
-                                        .connections_max = HTTP_CONNECTIONS_MAX };
+                                        .connections_max =
+                                            (size_t)worker->config->worker.in_flight_max };
     enum err_code code = http_client_open(worker->loop, &http, &worker->http, err);
     if (code == ERR_OK) {
         worker->tools = (struct handler_tools){

@@ -24,7 +24,7 @@ struct channel {
     struct waits *waits;
     struct id id;
     struct wait *first;
-    bool confirmed;
+    bool asked, confirmed;
     unsigned users; /* callbacks on the stack and a confirmation under way */
 };
 
@@ -99,9 +99,22 @@ static void on_confirmed(void *arg, enum err_code code)
 {
     struct channel *channel = arg;
     channel->users--;
+    channel->asked = false;
     channel->confirmed = code == ERR_OK;
-    wake(channel,
-         (struct span){ 0 }); /* unconfirmed: reading again every few seconds still ends the wait */
+    wake(channel, (struct span){ 0 }); /* refused: reading again still ends the wait */
+}
+
+/* Subscribes, unless that is done or under way (a refusal is made good at the next re-reading). */
+static void subscribe(struct channel *channel)
+{
+    if (channel->confirmed || channel->asked)
+        return;
+    struct buf name = BUF_INIT(320);
+    channel_name(channel, &name);
+    channel->asked = true;
+    channel->users++;
+    redis_subscribe(channel->waits->gateway->subscriber, buf_span(&name), on_confirmed, channel);
+    buf_free(&name);
 }
 
 void waits_wake_all(struct waits *waits)
@@ -122,7 +135,12 @@ void waits_wake_all(struct waits *waits)
 
 static void on_reread(void *arg)
 {
-    waits_wake_all(arg);
+    struct waits *waits = arg;
+    for (size_t i = 0; i < BUCKETS; i++) {
+        for (struct channel *channel = waits->buckets[i]; channel; channel = channel->next)
+            subscribe(channel);
+    }
+    waits_wake_all(waits);
 }
 
 struct waits *waits_new(struct gateway *gateway)
@@ -170,21 +188,14 @@ struct wait *waits_add(struct waits *waits, const struct id *id, wait_fn woken, 
     if (waits->count++ == 0)
         loop_timer_start(waits->reread, REREAD_MS, REREAD_MS);
     struct channel *channel = find(waits, id);
-    bool fresh = !channel;
-    if (fresh)
+    if (!channel)
         channel = channel_new(waits, id);
     struct wait *wait = MEM_NEW(*wait);
     *wait = (struct wait){ .next = channel->first, .channel = channel, .woken = woken, .arg = arg };
     channel->first = wait;
-    if (fresh) {
-        struct buf name = BUF_INIT(320);
-        channel_name(channel, &name);
-        channel->users++;
-        redis_subscribe(waits->gateway->subscriber, buf_span(&name), on_confirmed, channel);
-        buf_free(&name);
-    } else if (channel->confirmed) {
+    subscribe(channel);
+    if (channel->confirmed)
         woken(arg, (struct span){ 0 });
-    }
     return wait;
 }
 
