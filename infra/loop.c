@@ -141,7 +141,9 @@ void loop_free(struct loop *loop)
 
 void loop_run(struct loop *loop)
 {
+    loop->turning = true;
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    loop->turning = false;
 }
 
 void loop_stop(struct loop *loop)
@@ -242,6 +244,10 @@ void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat
     int64_t delay_ms_min = timer->loop->in_timer ? 1 : 0;
     if (delay_ms < delay_ms_min)
         delay_ms = delay_ms_min;
+    /* Before the first turn the loop's time is that of its making, which a slow start may have left
+     * far behind. */
+    if (!timer->loop->turning)
+        uv_update_time(&timer->loop->uv);
     uv_timer_start(&timer->uv, on_timer, (uint64_t)delay_ms,
                    repeat_ms > 0 ? (uint64_t)repeat_ms : 0);
 }

@@ -30,6 +30,7 @@ struct loop {
     struct loop_task *deferred; /* to run at the end of this turn */
     struct loop_task **deferred_end;
     struct loop_task *running; /* taken out for this turn's run, not run yet */
+    bool turning;              /* loop_run runs */
     bool in_timer;             /* a timer's callback runs */
     atomic_int_fast64_t turned_at_ms;
 

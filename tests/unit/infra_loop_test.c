@@ -8,6 +8,7 @@
 
 #include <cmocka.h>
 
+#include "infra/clock.h"
 #include "infra/loop.h"
 
 #include <pthread.h>
@@ -208,6 +209,21 @@ static void test_a_stopped_timer_does_not_fire(void **state)
     assert_int_equal(stopped.ticks, 0);
     assert_true(loop_now_ms(scene->loop) >= began_ms + 10);
     assert_true(loop_turned_at_ms(scene->loop) >= began_ms);
+}
+
+static void test_a_timer_started_late_before_the_first_turn_is_not_early(void **state)
+{
+    struct scene *scene = *state;
+    struct ticker ticker = { .scene = scene, .ticks_max = 1 };
+    ticker.timer = loop_timer_new(scene->loop, on_tick, &ticker);
+    int64_t made_ms = loop_now_ms(scene->loop);
+    while (clock_monotonic_ms() < made_ms + 30) {
+        /* a start that takes its time */
+    }
+    int64_t began_ms = clock_monotonic_ms();
+    loop_timer_start(ticker.timer, 20, 0);
+    loop_run(scene->loop);
+    assert_true(clock_monotonic_ms() >= began_ms + 19); /* whole milliseconds */
 }
 
 /* --- posts --- */
@@ -474,6 +490,7 @@ int main(void)
         SCENE(test_a_repeating_timer_freed_in_its_callback_stays_silent),
         SCENE(test_a_timer_that_restarts_itself_does_not_starve_descriptors),
         SCENE(test_a_stopped_timer_does_not_fire),
+        SCENE(test_a_timer_started_late_before_the_first_turn_is_not_early),
         SCENE(test_posts_from_a_thread_arrive_in_order),
         SCENE(test_the_post_queue_is_bounded),
         SCENE(test_a_hangup_is_seen),

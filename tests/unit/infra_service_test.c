@@ -376,10 +376,12 @@ static void inherit(void)
     dup2(listener, LISTEN_FD);
     char pid[24];
     snprintf(pid, sizeof pid, "%d", (int)getpid());
+    /* NOLINTBEGIN(concurrency-mt-unsafe): one thread */
     setenv("LISTEN_PID", pid, 1);
     setenv("LISTEN_FDS", "1", 1);
     setenv("NOTIFY_SOCKET", notify_address.sun_path, 1);
     setenv("ERRAND_PROCESS", "tester-7", 1);
+    /* NOLINTEND(concurrency-mt-unsafe) */
 }
 
 static void expect_notice(int fd, const char *wanted)
