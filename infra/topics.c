@@ -169,78 +169,97 @@ __attribute__((format(printf, 2, 3))) static void say(const struct apply *apply,
         apply->report(apply->arg, line);
 }
 
-static bool in_group(const struct apply *apply, size_t i, enum topic_kind kind, const char *queue)
+/* The topics that a group reads: of these kinds, and of one queue or (NULL) of all. */
+struct reads {
+    enum topic_kind kinds[2]; /* twice the same: one kind */
+    const char *queue;
+};
+
+static bool is_read(const struct apply *apply, const struct reads *reads, size_t i)
 {
-    enum topic_kind own;
+    enum topic_kind kind;
     struct span suffix;
-    return topic_parse(span_of(apply->specs[i].name), apply->config->namespace_, &own, &suffix) &&
-           own == kind && (!queue || span_is(suffix, queue));
+    return topic_parse(span_of(apply->specs[i].name), apply->config->namespace_, &kind, &suffix) &&
+           (kind == reads->kinds[0] || kind == reads->kinds[1]) &&
+           (!reads->queue || span_is(suffix, reads->queue));
 }
 
-/* Offset 0 for each partition of a new topic that the group has not committed yet. */
-static enum err_code mark_topic(const struct apply *apply, const char *group,
-                                const struct kafka_topic_spec *spec, struct err *err)
+/* Every partition of a new topic that the group reads; free with free(). */
+static struct kafka_offset *new_partitions(const struct apply *apply, const struct reads *reads,
+                                           size_t *ret_count)
 {
-    size_t count = (size_t)spec->partitions;
+    size_t count = 0;
+    for (size_t i = 0; i < apply->count; i++)
+        count += (size_t)apply->specs[i].partitions;
     struct kafka_offset *offsets = mem_zalloc(count, sizeof *offsets);
-    for (size_t i = 0; i < count; i++)
-        offsets[i] = (struct kafka_offset){ .topic = spec->name, .partition = (int32_t)i };
+    count = 0;
+    for (size_t i = 0; i < apply->count; i++) {
+        if (!(apply->created[i] || apply->fresh) || !is_read(apply, reads, i))
+            continue;
+        for (int32_t k = 0; k < apply->specs[i].partitions; k++)
+            offsets[count++] =
+                (struct kafka_offset){ .topic = apply->specs[i].name, .partition = k };
+    }
+    *ret_count = count;
+    return offsets;
+}
+
+/* Offset 0 for those that the group has not committed yet. */
+static enum err_code commit_missing(const struct apply *apply, const char *group,
+                                    struct kafka_offset *offsets, size_t count, struct err *err)
+{
     enum err_code code = kafka_committed_sync(apply->admin, group, offsets, count, TIMEOUT_MS, err);
     size_t missing = 0;
     for (size_t i = 0; i < count && !code; i++) {
-        if (offsets[i].offset < 0)
-            offsets[missing++] =
-                (struct kafka_offset){ .topic = spec->name, .partition = offsets[i].partition };
+        if (offsets[i].offset >= 0)
+            continue;
+        offsets[missing] = offsets[i];
+        offsets[missing++].offset = 0;
     }
     if (!code && missing)
         code = kafka_offsets_commit_sync(apply->admin, group, offsets, missing, TIMEOUT_MS, err);
-    free(offsets);
     return code;
 }
 
-/* A group that reads topics of `kind` (of one queue, or of all). */
-static enum err_code mark_group(const struct apply *apply, const char *group, enum topic_kind kind,
-                                const char *queue, struct err *err)
+static enum err_code mark_group(const struct apply *apply, const char *group,
+                                const struct reads *reads, struct err *err)
 {
-    for (size_t i = 0; i < apply->count; i++) {
-        if (!(apply->created[i] || apply->fresh) || !in_group(apply, i, kind, queue))
-            continue;
-        struct err own = { 0 };
-        enum err_code code = mark_topic(apply, group, &apply->specs[i], &own);
-        if (!code)
-            continue;
-        /* A group at work cannot be written to from outside. It begins a new topic at its start by
-         * itself. */
-        if (!apply->fresh) {
-            say(apply, "group %s has no offsets for %s yet: %s", group, apply->specs[i].name,
-                own.text);
-            continue;
-        }
-        return err_set(err, code, "group %s: %s", group, own.text);
+    size_t count;
+    struct kafka_offset *offsets = new_partitions(apply, reads, &count);
+    struct err own = { 0 };
+    enum err_code code = count ? commit_missing(apply, group, offsets, count, &own) : ERR_OK;
+    free(offsets);
+    /* A group at work cannot be written to from outside, and begins a new topic at its start by
+     * itself. */
+    if (code && !apply->fresh) {
+        say(apply, "group %s was not given its offsets: %s", group, own.text);
+        code = ERR_OK;
     }
-    return ERR_OK;
+    return code ? err_set(err, code, "group %s: %s", group, own.text) : ERR_OK;
 }
 
 static enum err_code mark_groups(const struct apply *apply, struct err *err)
 {
+    static const struct reads recorder = { { TOPIC_COMMANDS, TOPIC_REPLIES }, NULL };
+    static const struct reads delayer = { { TOPIC_DELAY, TOPIC_DELAY }, NULL };
     const char *namespace_ = apply->config->namespace_;
     struct buf group = BUF_INIT(TOPIC_NAME_MAX);
     enum err_code code = ERR_OK;
     for (size_t i = 0; i < apply->config->queue_count && !code; i++) {
+        const char *queue = apply->config->queues[i].name;
         buf_reset(&group);
-        topic_group_worker(&group, namespace_, apply->config->queues[i].name);
-        code = mark_group(apply, group.data, TOPIC_COMMANDS, apply->config->queues[i].name, err);
+        topic_group_worker(&group, namespace_, queue);
+        code = mark_group(apply, group.data,
+                          &(struct reads){ { TOPIC_COMMANDS, TOPIC_COMMANDS }, queue }, err);
     }
     buf_reset(&group);
     topic_group_recorder(&group, namespace_);
     if (!code)
-        code = mark_group(apply, group.data, TOPIC_COMMANDS, NULL, err);
-    if (!code)
-        code = mark_group(apply, group.data, TOPIC_REPLIES, NULL, err);
+        code = mark_group(apply, group.data, &recorder, err);
     buf_reset(&group);
     topic_group_delayer(&group, namespace_);
     if (!code)
-        code = mark_group(apply, group.data, TOPIC_DELAY, NULL, err);
+        code = mark_group(apply, group.data, &delayer, err);
     buf_free(&group);
     return code;
 }
