@@ -55,7 +55,7 @@ struct handler_run {
 static void mark_status(const char *pattern, bool *set)
 {
     for (int status = 100; status < STATUS_MAX; status++) {
-        char text[8];
+        char text[12];
         snprintf(text, sizeof text, "%d", status);
         bool match = true;
         for (int i = 0; i < 3; i++)
