@@ -1,0 +1,68 @@
+/* A look into the stack's Kafka.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/cli/kafka_look.h"
+
+#include "gateway/cli/output.h"
+#include "gateway/cli/stack_settings.h"
+#include "gateway/cli/watch.h"
+#include "infra/config.h"
+#include "infra/kafka_admin.h"
+#include "schemas/mem.h"
+
+#include <stdlib.h>
+
+static int load(const char *folder, const struct stack_state *state, struct config **ret_config)
+{
+    struct err err = { 0 };
+    char *report = NULL;
+    int code = CLI_OK;
+    if (stack_settings_load(folder, state, ret_config, &report, &err) != ERR_OK) {
+        output_error("the stack's configuration cannot be used");
+        watch_print_lines(report ? report : err.text);
+        output_try("errand config check --dir %s", folder);
+        code = CLI_USAGE;
+    }
+    free(report);
+    return code;
+}
+
+static int open_look(const char *folder, struct kafka_look *look)
+{
+    struct err err = { 0 };
+    struct stack_state *state = MEM_NEW(*state);
+    int code = CLI_UNREACHABLE;
+    if (!stack_is_locked(folder)) {
+        output_error("errand is not running in %s", folder);
+        output_try("errand up");
+    } else if (stack_state_load(folder, state, &err) != ERR_OK) {
+        output_error("the stack's state cannot be read");
+        output_why("%s", err.text);
+    } else {
+        code = load(folder, state, &look->config);
+    }
+    free(state);
+    if (code == CLI_OK &&
+        kafka_admin_open(&look->config->kafka, "errand", &look->admin, &err) != ERR_OK) {
+        output_error("Kafka cannot be asked");
+        output_why("%s", err.text);
+        kafka_look_close(look);
+        code = CLI_FAILED;
+    }
+    return code;
+}
+
+int kafka_look_open(const struct args *args, struct kafka_look *ret_look)
+{
+    char *folder = stack_folder(args, NULL);
+    *ret_look = (struct kafka_look){ 0 };
+    int code = open_look(folder, ret_look);
+    free(folder);
+    return code;
+}
+
+void kafka_look_close(struct kafka_look *look)
+{
+    kafka_admin_close(look->admin);
+    config_free(look->config);
+    *look = (struct kafka_look){ 0 };
+}
