@@ -10,7 +10,8 @@ struct scanner {
 
 static char peek(const struct scanner *scanner)
 {
-    return scanner->at < scanner->end ? *scanner->at : '\0';
+    static const char nothing = '\0';
+    return *(scanner->at < scanner->end ? scanner->at : &nothing);
 }
 
 static bool take(struct scanner *scanner, char c)
@@ -71,8 +72,9 @@ static bool skip_value(struct scanner *scanner)
         return skip_string(scanner, &ignored);
     if (c == '{' || c == '[')
         return skip_container(scanner);
+    static const char ends[] = ",}] \t\r\n";
     const char *start = scanner->at;
-    while (scanner->at < scanner->end && !memchr(",}] \t\r\n", *scanner->at, 7))
+    while (scanner->at < scanner->end && !memchr(ends, *scanner->at, sizeof ends - 1))
         scanner->at++;
     return scanner->at > start;
 }

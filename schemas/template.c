@@ -63,9 +63,10 @@ static bool is_alphanumeric(char c)
 static void add_percent_encoded(struct buf *out, struct span text)
 {
     static const char digits[] = "0123456789ABCDEF";
+    static const char others[] = "-._~";
     const char *c = text.data;
     for (size_t i = 0; i < text.size; i++) {
-        if (is_alphanumeric(c[i]) || memchr("-._~", c[i], 4)) {
+        if (is_alphanumeric(c[i]) || memchr(others, c[i], sizeof others - 1)) {
             buf_add_char(out, c[i]);
             continue;
         }
@@ -99,6 +100,11 @@ static struct part *add_part(struct template *template)
     return part;
 }
 
+static bool is_json_space(char c)
+{
+    return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
 /* Moves over one character of JSON text; false when it makes a string that has a place a name. */
 static bool advance(struct json_position *position, char c)
 {
@@ -110,7 +116,7 @@ static bool advance(struct json_position *position, char c)
         position->is_quoted = !position->is_quoted;
     } else if (position->is_quoted) {
         position->is_escaped = c == '\\';
-    } else if (position->is_behind && !memchr(" \t\r\n", c, 4)) {
+    } else if (position->is_behind && !is_json_space(c)) {
         position->is_behind = false;
         return c != ':';
     }

@@ -38,7 +38,7 @@ static bool is_at_digit(const struct reader *reader)
 /* Takes the next character if it is one of `chars`. */
 static bool take(struct reader *reader, const char *chars)
 {
-    if (is_at_end(reader) || !memchr(chars, *reader->at, strlen(chars)))
+    if (is_at_end(reader) || *reader->at == '\0' || !strchr(chars, *reader->at))
         return false;
     reader->at++;
     return true;

@@ -137,13 +137,14 @@ static bool is_digit(char c)
 /* One side of a key: a letter (a tenant may begin with a digit), then letters, digits, _ - * /. */
 static bool is_key_part(struct span part, size_t size_max, bool may_begin_with_digit)
 {
+    static const char others[] = "_-*/";
     const char *c = part.data;
     if (part.size == 0 || part.size > size_max)
         return false;
     if (!is_lower(c[0]) && !(may_begin_with_digit && is_digit(c[0])))
         return false;
     for (size_t i = 1; i < part.size; i++) {
-        if (!is_lower(c[i]) && !is_digit(c[i]) && !memchr("_-*/", c[i], 4))
+        if (!is_lower(c[i]) && !is_digit(c[i]) && !memchr(others, c[i], sizeof others - 1))
             return false;
     }
     return true;

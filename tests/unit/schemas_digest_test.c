@@ -12,7 +12,7 @@
 
 static void expect_hex(const uint8_t digest[DIGEST_SIZE], const char *expected)
 {
-    struct buf hex = BUF_INIT(2 * DIGEST_SIZE);
+    struct buf hex = BUF_INIT(64);
     buf_add_hex(&hex, (struct span){ digest, DIGEST_SIZE });
     assert_string_equal(hex.data, expected);
     buf_free(&hex);

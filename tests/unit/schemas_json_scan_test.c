@@ -15,7 +15,7 @@
 #include <stdlib.h>
 
 #define DOCUMENTS     2000
-#define DOCUMENT_MAX  (64 * 1024)
+#define DOCUMENT_MAX  65536
 #define DEPTH_MAX     4
 #define MEMBERS_MAX   6
 #define NESTED_CHANCE 3 /* one in so many values is an array or object */

@@ -13,7 +13,8 @@
 
 #define COUNT(list) (sizeof(list) / sizeof *(list))
 #define REFUSED     INT64_MIN
-#define HOUR_MS     INT64_C(3600000)
+#define MINUTE_MS   INT64_C(60000)
+#define HOUR_MS     (60 * MINUTE_MS)
 #define DAY_MS      (24 * HOUR_MS)
 
 struct expected {
@@ -141,10 +142,10 @@ static void test_durations_are_read(void **state)
         { "2m", 120000 },
         { "1h", HOUR_MS },
         { "7d", 7 * DAY_MS },
-        { "1h30m", 90 * 60000 },
-        { "1d12h30m15s250ms", DAY_MS + 12 * HOUR_MS + 30 * 60000 + 15250 },
+        { "1h30m", 90 * MINUTE_MS },
+        { "1d12h30m15s250ms", DAY_MS + 12 * HOUR_MS + 30 * MINUTE_MS + 15250 },
         { "1.5s", 1500 },
-        { "1.5h", 90 * 60000 },
+        { "1.5h", 90 * MINUTE_MS },
         { "1m0.25s", 60250 },
         { "30", 30000 },
         { "0", 0 },
@@ -212,7 +213,7 @@ static void test_durations_are_written(void **state)
         { "1.001s", 1001 },
         { "1m", 60000 },
         { "1m5ms", 60005 },
-        { "1h30m", 90 * 60000 },
+        { "1h30m", 90 * MINUTE_MS },
         { "7d", 7 * DAY_MS },
         { "1d1h1m1.05s", DAY_MS + HOUR_MS + 61050 },
         { "-1.5s", -1500 },
