@@ -387,8 +387,8 @@ void recorder_locate(void *arg)
             (struct kafka_range){ .topic = p->topic, .partition = p->number };
     }
     recorder->locating = true;
-    kafka_ranges(recorder->admin, recorder->loop, locating->ranges, locating->count,
-                 LOCATE_TIMEOUT_MS, on_ranges, locating);
+    kafka_ranges(recorder->admin, locating->ranges, locating->count,
+                 &(struct kafka_reply){ recorder->loop, LOCATE_TIMEOUT_MS, on_ranges, locating });
 }
 
 /* --- going on --- */

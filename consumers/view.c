@@ -286,8 +286,8 @@ static void start_check(struct view *view)
 {
     view->asked = view->waiting;
     view->waiting = NULL;
-    kafka_ranges(view->use.admin, view->use.loop, view->ranges, view->range_count,
-                 RANGES_TIMEOUT_MS, on_ranges, view);
+    kafka_ranges(view->use.admin, view->ranges, view->range_count,
+                 &(struct kafka_reply){ view->use.loop, RANGES_TIMEOUT_MS, on_ranges, view });
 }
 
 void view_check_caught_up(struct view *view, void (*fn)(void *arg, enum err_code code), void *arg)

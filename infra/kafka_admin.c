@@ -194,7 +194,7 @@ enum err_code kafka_committed_sync(struct kafka_admin *admin, const char *group,
         const rd_kafka_group_result_t **groups = rd_kafka_ListConsumerGroupOffsets_result_groups(
             rd_kafka_event_ListConsumerGroupOffsets_result(event), &group_count);
         code = group_answer(groups, group_count, group, &answer, err);
-        if (!code)
+        if (!code && answer)
             take_committed(answer, offsets, count);
         rd_kafka_event_destroy(event);
     }
@@ -240,66 +240,64 @@ enum err_code kafka_offsets_commit_sync(struct kafka_admin *admin, const char *g
 struct question {
     struct kafka_admin *admin;
     struct kafka_client *client;
+    struct kafka_reply reply;
+    struct kafka_range *ranges; /* or: */
     const char *group;
-    struct kafka_range *ranges;
     struct kafka_offset *offsets;
     size_t count;
-    int64_t timeout_ms;
     enum err_code code;
-    void (*done)(void *arg, enum err_code code);
-    void *arg;
 };
 
 /* thread: pool */
-static void ask(void *arg)
+static void ask_ranges(void *arg)
 {
     struct question *question = arg;
-    if (question->ranges)
-        question->code = kafka_ranges_sync(question->admin, question->ranges, question->count,
-                                           question->timeout_ms, NULL);
-    else
-        question->code = kafka_committed_sync(question->admin, question->group, question->offsets,
-                                              question->count, question->timeout_ms, NULL);
+    question->code = kafka_ranges_sync(question->admin, question->ranges, question->count,
+                                       question->reply.timeout_ms, NULL);
+    kafka_client_end(question->client);
+}
+
+/* thread: pool */
+static void ask_committed(void *arg)
+{
+    struct question *question = arg;
+    question->code = kafka_committed_sync(question->admin, question->group, question->offsets,
+                                          question->count, question->reply.timeout_ms, NULL);
     kafka_client_end(question->client);
 }
 
 static void asked(void *arg)
 {
     struct question *question = arg;
-    question->done(question->arg, question->code);
+    question->reply.done(question->reply.arg, question->code);
     free(question);
 }
 
-static void start_question(struct loop *loop, const struct question *template)
+static struct question *question_new(struct kafka_admin *admin, size_t count,
+                                     const struct kafka_reply *reply)
 {
     struct question *question = MEM_NEW(*question);
-    *question = *template;
-    question->client = template->admin->client;
-    kafka_client_begin(question->client);
-    loop_work(loop, ask, asked, question);
+    question->admin = admin;
+    question->client = admin->client;
+    question->reply = *reply;
+    question->count = count;
+    kafka_client_begin(admin->client);
+    return question;
 }
 
-void kafka_ranges(struct kafka_admin *admin, struct loop *loop, struct kafka_range *ranges,
-                  size_t count, int64_t timeout_ms, void (*done)(void *arg, enum err_code code),
-                  void *arg)
+void kafka_ranges(struct kafka_admin *admin, struct kafka_range *ranges, size_t count,
+                  const struct kafka_reply *reply)
 {
-    start_question(loop, &(struct question){ .admin = admin,
-                                             .ranges = ranges,
-                                             .count = count,
-                                             .timeout_ms = timeout_ms,
-                                             .done = done,
-                                             .arg = arg });
+    struct question *question = question_new(admin, count, reply);
+    question->ranges = ranges;
+    loop_work(reply->loop, ask_ranges, asked, question);
 }
 
-void kafka_committed(struct kafka_admin *admin, struct loop *loop, const char *group,
-                     struct kafka_offset *offsets, size_t count, int64_t timeout_ms,
-                     void (*done)(void *arg, enum err_code code), void *arg)
+void kafka_committed(struct kafka_admin *admin, const char *group, struct kafka_offset *offsets,
+                     size_t count, const struct kafka_reply *reply)
 {
-    start_question(loop, &(struct question){ .admin = admin,
-                                             .group = group,
-                                             .offsets = offsets,
-                                             .count = count,
-                                             .timeout_ms = timeout_ms,
-                                             .done = done,
-                                             .arg = arg });
+    struct question *question = question_new(admin, count, reply);
+    question->group = group;
+    question->offsets = offsets;
+    loop_work(reply->loop, ask_committed, asked, question);
 }

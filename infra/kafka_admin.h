@@ -17,6 +17,14 @@ enum err_code kafka_admin_open(const struct config_kafka *config, const char *cl
 /* Waits for running questions. Accepts NULL. */
 void kafka_admin_close(struct kafka_admin *admin);
 
+/* Who gets the answer to a question asked on the thread pool; copied. */
+struct kafka_reply {
+    struct loop *loop; /* where `done` is called */
+    int64_t timeout_ms;
+    void (*done)(void *arg, enum err_code code);
+    void *arg;
+};
+
 struct kafka_topic_spec {
     const char *name;
     int partitions;
@@ -48,10 +56,9 @@ enum err_code kafka_topics_create_sync(struct kafka_admin *admin,
 enum err_code kafka_committed_sync(struct kafka_admin *admin, const char *group,
                                    struct kafka_offset *offsets, size_t count, int64_t timeout_ms,
                                    struct err *err) MUST_CHECK;
-/* The same on the thread pool; `group` and `offsets` must live until `done`. */
-void kafka_committed(struct kafka_admin *admin, struct loop *loop, const char *group,
-                     struct kafka_offset *offsets, size_t count, int64_t timeout_ms,
-                     void (*done)(void *arg, enum err_code code), void *arg);
+/* The same on the thread pool; `group` and `offsets` must live until the answer. */
+void kafka_committed(struct kafka_admin *admin, const char *group, struct kafka_offset *offsets,
+                     size_t count, const struct kafka_reply *reply);
 /* Commits offsets for a group that has no members (for new topics: 0). */
 enum err_code kafka_offsets_commit_sync(struct kafka_admin *admin, const char *group,
                                         const struct kafka_offset *offsets, size_t count,
@@ -70,21 +77,26 @@ struct kafka_range {
  * ERR_KAFKA. */
 enum err_code kafka_ranges_sync(struct kafka_admin *admin, struct kafka_range *ranges, size_t count,
                                 int64_t timeout_ms, struct err *err) MUST_CHECK;
-/* The same on the thread pool; `ranges` must live until `done`. */
-void kafka_ranges(struct kafka_admin *admin, struct loop *loop, struct kafka_range *ranges,
-                  size_t count, int64_t timeout_ms, void (*done)(void *arg, enum err_code code),
-                  void *arg);
-/* Reads one record by its address (for `errand get --payload`, for control): the value is given
- * away (free with free()). ERR_NOT_FOUND when the log no longer has it. */
-enum err_code kafka_read_sync(struct kafka_admin *admin, const char *topic, int32_t partition,
-                              int64_t offset, int64_t timeout_ms, struct buf *ret_value,
+/* The same on the thread pool; `ranges` must live until the answer. */
+void kafka_ranges(struct kafka_admin *admin, struct kafka_range *ranges, size_t count,
+                  const struct kafka_reply *reply);
+
+/* Reads one record by its address (for `errand get --payload`) and appends its value to
+ * `ret_value`. ERR_NOT_FOUND when the log does not have it (any more), ERR_LIMIT when `ret_value`
+ * is too small. */
+enum err_code kafka_read_sync(struct kafka_admin *admin, const struct kafka_offset *address,
+                              int64_t timeout_ms, struct buf *ret_value,
                               struct err *err) MUST_CHECK;
-/* Reads a partition from its start to its end as of now, record by record. `fn` returns false to
- * stop. */
-enum err_code
-kafka_scan_sync(struct kafka_admin *admin, const char *topic, int32_t partition, int64_t timeout_ms,
-                bool (*fn)(void *arg, struct span key, struct span value, int64_t offset),
-                void *arg, struct err *err) MUST_CHECK;
+struct kafka_scan {
+    const char *topic;
+    int32_t partition;
+    /* Everything is borrowed for the call; false stops the scan. */
+    bool (*fn)(void *arg, struct span key, struct span value, int64_t offset);
+    void *arg;
+};
+/* Reads a partition from its start to its end as of now, record by record. */
+enum err_code kafka_scan_sync(struct kafka_admin *admin, const struct kafka_scan *scan,
+                              int64_t timeout_ms, struct err *err) MUST_CHECK;
 /* Produces one record and waits for its acknowledgement (for the control topic). */
 enum err_code kafka_write_sync(struct kafka_admin *admin, const char *topic, struct span key,
                                struct span value, int64_t timeout_ms, struct err *err) MUST_CHECK;

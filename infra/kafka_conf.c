@@ -224,7 +224,7 @@ enum err_code kafka_wake_init(struct kafka_wake *wake, struct loop *loop, loop_f
 {
     int fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (fd < 0)
-        return err_set(err, ERR_IO, "eventfd: %s", strerror(errno));
+        return err_set(err, ERR_IO, "eventfd: %s", strerrordesc_np(errno));
     *wake = (struct kafka_wake){ .fn = fn, .arg = arg, .fd = fd };
     wake->watch = loop_fd_new(loop, fd, on_wake, wake);
     loop_fd_watch(wake->watch, LOOP_READ);

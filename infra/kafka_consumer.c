@@ -261,7 +261,7 @@ void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_o
      */
     if (list->cnt)
         e = rd_kafka_commit_queue(consumer->client->rk, list, consumer->commit_queue, NULL,
-                                  (void *)consumer->epoch);
+                                  (void *)consumer->epoch); /* NOLINT(performance-no-int-to-ptr) */
     if (e) {
         kafka_count(consumer->commit_errors);
         log_write(consumer->options.log, LOG_ERROR, "kafka", NULL, "commit: %s",

@@ -16,7 +16,7 @@ size_t kafka_outgoing_size(const struct kafka_send *send)
 
 static char *put(char *at, const void *data, size_t size)
 {
-    if (size)
+    if (data && size)
         memcpy(at, data, size);
     return at + size;
 }

@@ -45,31 +45,27 @@ static enum err_code next_message(struct kafka_admin *admin, int64_t until_ms,
     return err_set(err, ERR_KAFKA, "reading from Kafka: %s", rd_kafka_err2str(last));
 }
 
-struct visit {
-    const char *topic;
-    int32_t partition;
-    int64_t from, end; /* [from, end) */
+struct stretch { /* [from, end) of a partition */
+    int64_t from, end;
     int64_t until_ms;
-    bool (*fn)(void *arg, struct span key, struct span value, int64_t offset);
-    void *arg;
 };
 
 /* locks: reading */
-static enum err_code visit_assigned(struct kafka_admin *admin, const struct visit *visit,
-                                    struct err *err)
+static enum err_code visit_assigned(struct kafka_admin *admin, const struct kafka_scan *scan,
+                                    const struct stretch *stretch, struct err *err)
 {
-    int64_t next = visit->from;
-    while (next < visit->end) {
+    int64_t next = stretch->from;
+    while (next < stretch->end) {
         rd_kafka_message_t *message = NULL;
-        enum err_code code = next_message(admin, visit->until_ms, &message, err);
+        enum err_code code = next_message(admin, stretch->until_ms, &message, err);
         if (code)
             return code;
         if (!message)
             return ERR_OK; /* the rest was compacted away, or is no record */
         next = message->offset + 1;
-        bool more = message->offset < visit->end &&
-                    visit->fn(visit->arg, (struct span){ message->key, message->key_len },
-                              (struct span){ message->payload, message->len }, message->offset);
+        bool more = message->offset < stretch->end &&
+                    scan->fn(scan->arg, (struct span){ message->key, message->key_len },
+                             (struct span){ message->payload, message->len }, message->offset);
         rd_kafka_message_destroy(message);
         if (!more)
             return ERR_OK;
@@ -77,30 +73,28 @@ static enum err_code visit_assigned(struct kafka_admin *admin, const struct visi
     return ERR_OK;
 }
 
-static enum err_code visit_records(struct kafka_admin *admin, const struct visit *visit,
-                                   struct err *err)
+static enum err_code visit(struct kafka_admin *admin, const struct kafka_scan *scan,
+                           const struct stretch *stretch, struct err *err)
 {
     pthread_mutex_lock(&admin->reading);
-    enum err_code code = assign_one(admin, visit->topic, visit->partition, visit->from, err);
+    enum err_code code = assign_one(admin, scan->topic, scan->partition, stretch->from, err);
     if (!code)
-        code = visit_assigned(admin, visit, err);
+        code = visit_assigned(admin, scan, stretch, err);
     rd_kafka_assign(admin->client->rk, NULL);
     pthread_mutex_unlock(&admin->reading);
     return code;
 }
 
-enum err_code
-kafka_scan_sync(struct kafka_admin *admin, const char *topic, int32_t partition, int64_t timeout_ms,
-                bool (*fn)(void *arg, struct span key, struct span value, int64_t offset),
-                void *arg, struct err *err)
+enum err_code kafka_scan_sync(struct kafka_admin *admin, const struct kafka_scan *scan,
+                              int64_t timeout_ms, struct err *err)
 {
     int64_t until_ms = clock_monotonic_ms() + timeout_ms;
-    struct kafka_range range = { .topic = topic, .partition = partition };
+    struct kafka_range range = { .topic = scan->topic, .partition = scan->partition };
     enum err_code code = kafka_ranges_sync(admin, &range, 1, timeout_ms, err);
     if (code)
         return code;
-    struct visit visit = { topic, partition, range.start, range.end, until_ms, fn, arg };
-    return visit_records(admin, &visit, err);
+    struct stretch stretch = { range.start, range.end, until_ms };
+    return visit(admin, scan, &stretch, err);
 }
 
 struct wanted {
@@ -119,21 +113,17 @@ static bool take_first(void *arg, struct span key, struct span value, int64_t of
     return false;
 }
 
-enum err_code kafka_read_sync(struct kafka_admin *admin, const char *topic, int32_t partition,
-                              int64_t offset, int64_t timeout_ms, struct buf *ret_value,
-                              struct err *err)
+enum err_code kafka_read_sync(struct kafka_admin *admin, const struct kafka_offset *address,
+                              int64_t timeout_ms, struct buf *ret_value, struct err *err)
 {
     int64_t until_ms = clock_monotonic_ms() + timeout_ms;
-    struct kafka_range range = { .topic = topic, .partition = partition };
-    struct wanted wanted = { .offset = offset, .value = ret_value };
+    struct kafka_range range = { .topic = address->topic, .partition = address->partition };
+    struct wanted wanted = { .offset = address->offset, .value = ret_value };
     enum err_code code = kafka_ranges_sync(admin, &range, 1, timeout_ms, err);
-    if (code)
-        return code;
-    if (offset >= range.start && offset < range.end) {
-        struct visit visit = {
-            topic, partition, offset, offset + 1, until_ms, take_first, &wanted
-        };
-        code = visit_records(admin, &visit, err);
+    if (!code && wanted.offset >= range.start && wanted.offset < range.end) {
+        struct kafka_scan scan = { address->topic, address->partition, take_first, &wanted };
+        struct stretch stretch = { wanted.offset, wanted.offset + 1, until_ms };
+        code = visit(admin, &scan, &stretch, err);
     }
     if (code)
         return code;
@@ -141,7 +131,7 @@ enum err_code kafka_read_sync(struct kafka_admin *admin, const char *topic, int3
         return err_set(err, ERR_NOT_FOUND,
                        "%s/%d has no record at offset %" PRId64 ", its log goes from %" PRId64
                        " to %" PRId64,
-                       topic, partition, offset, range.start, range.end);
+                       address->topic, address->partition, wanted.offset, range.start, range.end);
     if (ret_value->overflow)
         return err_set(err, ERR_LIMIT, "the record is larger than %zu bytes", ret_value->max);
     return ERR_OK;

@@ -51,7 +51,7 @@ static bool warm_topic(struct kafka_warm *warm, const char *name)
     rd_kafka_resp_err_t e = topic
                                 ? rd_kafka_metadata(warm->client->rk, 0, topic, &metadata, SLICE_MS)
                                 : rd_kafka_last_error();
-    trouble = e ? rd_kafka_err2str(e) : topic_trouble(metadata);
+    trouble = e || !metadata ? rd_kafka_err2str(e) : topic_trouble(metadata);
     if (trouble)
         snprintf(warm->text, sizeof warm->text, "topic %s: %s", name, trouble);
     if (metadata)

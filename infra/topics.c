@@ -287,8 +287,8 @@ enum err_code topics_generation_sync(struct kafka_admin *admin, const struct con
     struct search search = { 0 };
     struct buf control = BUF_INIT(TOPIC_NAME_MAX - 1);
     topic_name(&control, config->namespace_, TOPIC_CONTROL, NULL);
-    enum err_code code =
-        kafka_scan_sync(admin, control.data, 0, TIMEOUT_MS, on_control, &search, err);
+    enum err_code code = kafka_scan_sync(
+        admin, &(struct kafka_scan){ control.data, 0, on_control, &search }, TIMEOUT_MS, err);
     if (!code && !search.generation[0])
         code = err_set(err, ERR_NOT_FOUND, "%s holds no generation: run `errand topics apply`",
                        control.data);
@@ -302,7 +302,7 @@ static enum err_code write_generation(const struct apply *apply, struct err *err
 {
     unsigned char random[TOPIC_GENERATION_SIZE / 2];
     if (getrandom(random, sizeof random, 0) != (ssize_t)sizeof random)
-        return err_set(err, ERR_IO, "getrandom: %s", strerror(errno));
+        return err_set(err, ERR_IO, "getrandom: %s", strerrordesc_np(errno));
     struct buf generation = BUF_INIT(TOPIC_GENERATION_SIZE);
     struct buf control = BUF_INIT(TOPIC_NAME_MAX - 1);
     buf_add_hex(&generation, (struct span){ random, sizeof random });

@@ -13,7 +13,7 @@
 #define TOPIC_NAME_MAX 250
 /* The largest record, headers included: an envelope of 1 MiB and room for what travels beside it.
  */
-#define TOPIC_RECORD_BYTES_MAX (1088 * 1024)
+#define TOPIC_RECORD_BYTES_MAX 1114112
 
 enum topic_kind {
     TOPIC_COMMANDS,

@@ -106,8 +106,8 @@ static int read_and_print(const struct kafka_look *look, const char *topic, int3
 {
     struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
     struct err err = { 0 };
-    enum err_code read =
-        kafka_read_sync(look->admin, topic, partition, offset, READ_TIMEOUT_MS, &value, &err);
+    struct kafka_offset address = { .topic = topic, .partition = partition, .offset = offset };
+    enum err_code read = kafka_read_sync(look->admin, &address, READ_TIMEOUT_MS, &value, &err);
     int code = CLI_OK;
     if (read == ERR_OK) {
         code = print_command(buf_span(&value));

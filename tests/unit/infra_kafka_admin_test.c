@@ -113,27 +113,28 @@ static void test_records_are_written_read_and_scanned(void **state)
     struct rig *rig = *state;
     struct err err = { 0 };
     struct scanned scanned = { 0 };
-    assert_int_equal(kafka_scan_sync(rig->admin, "one", 0, 5000, on_scanned, &scanned, &err),
-                     ERR_OK);
+    struct kafka_scan scan = { "one", 0, on_scanned, &scanned };
+    struct kafka_offset absent = { .topic = "one", .offset = 3 };
+    struct kafka_offset address = { .topic = "one", .offset = 1 };
+    assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
     assert_int_equal(scanned.count, 0);
     for (int i = 0; i < 3; i++) {
         char value[2] = { (char)('a' + i), '\0' };
         assert_int_equal(
             kafka_write_sync(rig->admin, "one", span_of("k"), span_of(value), 5000, &err), ERR_OK);
     }
-    assert_int_equal(kafka_scan_sync(rig->admin, "one", 0, 5000, on_scanned, &scanned, &err),
-                     ERR_OK);
+    assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
     assert_int_equal(scanned.count, 3);
     assert_int_equal(scanned.last_offset, 2);
     assert_string_equal(scanned.last, "c");
 
     struct buf value = BUF_INIT(16);
-    assert_int_equal(kafka_read_sync(rig->admin, "one", 0, 1, 5000, &value, &err), ERR_OK);
+    assert_int_equal(kafka_read_sync(rig->admin, &address, 5000, &value, &err), ERR_OK);
     assert_string_equal(value.data, "b");
-    assert_int_equal(kafka_read_sync(rig->admin, "one", 0, 3, 5000, &value, &err), ERR_NOT_FOUND);
+    assert_int_equal(kafka_read_sync(rig->admin, &absent, 5000, &value, &err), ERR_NOT_FOUND);
     buf_free(&value);
     struct buf small = BUF_INIT(0);
-    assert_int_equal(kafka_read_sync(rig->admin, "one", 0, 1, 5000, &small, &err), ERR_LIMIT);
+    assert_int_equal(kafka_read_sync(rig->admin, &address, 5000, &small, &err), ERR_LIMIT);
     buf_free(&small);
 }
 
@@ -151,8 +152,9 @@ static void test_ranges_and_committed_offsets(void **state)
     for (int i = 0; i < 3; i++)
         assert_int_equal(
             kafka_write_sync(rig->admin, "one", span_of("k"), span_of("v"), 5000, &err), ERR_OK);
+    struct kafka_reply reply = { rig->loop, 5000, on_asked, rig };
     struct kafka_range ranges[] = { { .topic = "one" }, { .topic = "two", .partition = 1 } };
-    kafka_ranges(rig->admin, rig->loop, ranges, 2, 5000, on_asked, rig);
+    kafka_ranges(rig->admin, ranges, 2, &reply);
     loop_run(rig->loop);
     assert_int_equal(rig->code, ERR_OK);
     assert_int_equal(ranges[0].start, 0);
@@ -162,7 +164,7 @@ static void test_ranges_and_committed_offsets(void **state)
     struct kafka_offset offsets[] = { { .topic = "one", .offset = 7 }, { .topic = "two" } };
     assert_int_equal(kafka_offsets_commit_sync(rig->admin, "g", offsets, 1, 5000, &err), ERR_OK);
     offsets[0].offset = 0;
-    kafka_committed(rig->admin, rig->loop, "g", offsets, 2, 5000, on_asked, rig);
+    kafka_committed(rig->admin, "g", offsets, 2, &reply);
     loop_run(rig->loop);
     assert_int_equal(rig->code, ERR_OK);
     assert_int_equal(offsets[0].offset, 7);
