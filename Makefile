@@ -59,6 +59,7 @@ MODULES  := $(filter-out %_main.c,$(SOURCES))
 ARCHIVES := $(patsubst %,$(BUILD)/lib%.a,gateway consumers producers infra schemas)
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*$(T)*_test.c))
 HELPERS  := $(filter-out %_test.c,$(wildcard tests/unit/*.c))
+BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
 SHIM     := $(if $(filter tsan,$(MODE)),$(BUILD)/tests/tsan_shim.o)
 
 # Program and the file with its main().
@@ -82,7 +83,7 @@ VERSION  := $(shell cat VERSION)$(if $(filter release,$(MODE)),$(shell git rev-p
 .PHONY: all programs tests-built
 all: programs ## build the programs into build/release/bin (MODE=debug|asan|tsan|cov: build/MODE/bin)
 programs: $(PROGRAMS) $(ARCHIVES)
-tests-built: $(TESTS)
+tests-built: $(TESTS) $(BENCHES)
 
 # --- Rules ---------------------------------------------------------------------------------------------------------
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(filter $(1)/%,$(MODULES)))
@@ -105,6 +106,11 @@ $(PROGRAMS) $(TESTS):
 	@mkdir -p $(@D)
 	@echo "link $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
+
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(SHIM)
+	@mkdir -p $(@D)
+	@echo "link $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
 
 $(BUILD)/%.o: %.c Makefile | $(PROTO_C)
 	@mkdir -p $(@D)
@@ -134,7 +140,7 @@ $(GEN)/version-$(MODE): force
 	@mkdir -p $(@D)
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/unit/*.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/unit/*.c tests/bench/*.c))
 
 # --- Running it ----------------------------------------------------------------------------------------------------
 .PHONY: run stop install-deps
@@ -171,6 +177,13 @@ cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) MODE=cov T=schemas unit
 	@gcovr --root . --object-directory build/cov --filter 'schemas/' --fail-under-line 95
+.PHONY: bench benches
+benches: $(BENCHES)
+bench: ## how near the stack comes to what its libraries can do, measured now (ROW=name: one row)
+	@infra/deploy/install-deps.sh build run test bench
+	@$(MAKE) MODE=release programs benches
+	@tests/venv.sh
+	@build/venv/bin/python tests/bench/run.py $(ROW:%=--row %)
 format: ## put every C file into the one format
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 
