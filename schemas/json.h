@@ -6,7 +6,8 @@
  * Values read from another value are borrowed from it. Every reader takes NULL for "there is no
  * such value", so that json_text(json_get(body, "name")) needs no check in between.
  * (Readers of scalars end in _of because libjansson has json_integer and its like for its own.)
- * thread: the owner's; a value that nobody changes may be read by all
+ * THREADS: a value is its owner's; one that nobody changes may be read by all. Parsing and building
+ * need no set-up: libjansson seeds its tables at the first object, whichever thread makes it.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_JSON_H
 #define SCHEMAS_JSON_H
