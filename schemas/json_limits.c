@@ -95,21 +95,20 @@ static enum err_code count_tokens(struct span text, const struct json_limits *li
     size_t tokens = 0;
     for (size_t at = 0; at < text.size;) {
         size_t start = at;
-        if (p[at] == '"')
+        bool opens = p[at] == '{' || p[at] == '[';
+        if (p[at] == '"') {
             at = skip_string(text, at);
-        else if (is_scalar_byte(p[at]))
+        } else if (is_scalar_byte(p[at])) {
             at = skip_scalar(text, at);
-        else
+        } else {
+            depth -= (p[at] == '}' || p[at] == ']') && depth > 0;
             at++;
-
-        bool opens = p[start] == '{' || p[start] == '[';
-        bool closes = p[start] == '}' || p[start] == ']';
+            if (!opens) /* white space, a separator or an end is no token */
+                continue;
+        }
         if (opens && ++depth > limits->depth_max)
             return too_deep(text, start, limits->depth_max, err);
-        if (closes && depth > 0)
-            depth--;
-        bool is_token = opens || p[start] == '"' || is_scalar_byte(p[start]);
-        if (is_token && ++tokens > limits->tokens_max)
+        if (++tokens > limits->tokens_max)
             return too_many(text, start, limits->tokens_max, err);
     }
     return ERR_OK;
