@@ -4,6 +4,7 @@
 
 #include "schemas/mem.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -74,7 +75,8 @@ struct load_body *load_body_new(const struct load_options *options)
 {
     struct load_body *body = MEM_NEW(*body);
     uint64_t random = 0;
-    (void)getrandom(&random, sizeof random, 0);
+    ssize_t got = getrandom(&random, sizeof random, 0);
+    assert(got == (ssize_t)sizeof random); /* never interrupted or short for so few */
     (void)snprintf(body->run, sizeof body->run, "%016" PRIx64, random);
     body->keyed = options->keyed;
     body->text = make_text(options);

@@ -8,6 +8,7 @@
 #include "infra/embed.h"
 #include "schemas/mem.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <errno.h>
 #include <stdio.h>
@@ -247,8 +248,9 @@ static void make_cluster_id(char ret_id[CLUSTER_ID_TEXT])
 {
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
     unsigned char bytes[CLUSTER_ID_BYTES + 2] = { 0 };
-    (void)getrandom(bytes, CLUSTER_ID_BYTES, 0);
-    bytes[0] &= 0x7f; /* an id that began with '-' would be taken for an option */
+    ssize_t got = getrandom(bytes, CLUSTER_ID_BYTES, 0);
+    assert(got == CLUSTER_ID_BYTES); /* never interrupted or short for so few */
+    bytes[0] &= 0x7f;                /* an id that began with '-' would be taken for an option */
     size_t size = 0;
     for (size_t i = 0; i < CLUSTER_ID_BYTES; i += 3) {
         unsigned group = (unsigned)bytes[i] << 16 | (unsigned)bytes[i + 1] << 8 | bytes[i + 2];

@@ -9,6 +9,7 @@
 #include "schemas/envelope.h"
 #include "schemas/json.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -77,7 +78,8 @@ bool payload_read(const char *data, struct buf *ret_payload)
 void payload_random_key(char ret_key[PAYLOAD_KEY_SIZE])
 {
     unsigned char bytes[(PAYLOAD_KEY_SIZE - 1) / 2] = { 0 };
-    (void)getrandom(bytes, sizeof bytes, 0);
+    ssize_t got = getrandom(bytes, sizeof bytes, 0);
+    assert(got == (ssize_t)sizeof bytes); /* never interrupted or short for so few */
     for (size_t i = 0; i < sizeof bytes; i++)
         (void)snprintf(ret_key + 2 * i, 3, "%02x", bytes[i]);
 }

@@ -112,6 +112,8 @@ void child_set_ready(struct child *child, bool ready, const char *why)
         return;
     shown->ready = ready;
     supervisor_save(child->supervisor);
+    log_write(child->supervisor->log, LOG_INFO, "supervisor", NULL, "%s is %s%s%s", shown->name,
+              ready ? "ready" : "not ready", ready ? "" : ": ", child->why);
     if (ready)
         supervisor_advance(child->supervisor);
 }

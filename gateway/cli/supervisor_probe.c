@@ -22,6 +22,7 @@
 /* One look at the broker at a time; between two the loop owns it. */
 struct broker_probe {
     struct child *child;
+    const char *prefix;         /* of the topics to ask for */
     struct config_kafka config; /* a copy whose `brokers` is ours */
     char brokers[STACK_BROKERS_SIZE];
     char opened_for[STACK_BROKERS_SIZE]; /* what `admin` was opened with */
@@ -116,9 +117,11 @@ static void probe_redis(struct child *child)
 
 /* --- the broker --- */
 
+/* Its topics are asked for: what else a client knows of a cluster it may remember. */
 static void ask_broker(struct broker_probe *probe)
 {
-    char cluster_id[64];
+    struct kafka_topic_state *topics = NULL;
+    size_t count = 0;
     struct err err = { 0 };
     if (probe->admin && strcmp(probe->brokers, probe->opened_for) != 0) {
         kafka_admin_close(probe->admin);
@@ -130,7 +133,10 @@ static void ask_broker(struct broker_probe *probe)
         code = kafka_admin_open(&probe->config, "errand-supervisor", &probe->admin, &err);
     }
     if (code == ERR_OK)
-        code = kafka_cluster_id_sync(probe->admin, PROBE_TIMEOUT_MS, cluster_id, &err);
+        code = kafka_topics_list_sync(probe->admin, probe->prefix, &topics, &count,
+                                      PROBE_TIMEOUT_MS, &err);
+    if (code == ERR_OK)
+        kafka_topics_free(topics, count);
     probe->ready = code == ERR_OK;
     (void)snprintf(probe->why, sizeof probe->why, "%.*s", (int)sizeof probe->why - 1, err.text);
 }
@@ -225,6 +231,7 @@ void probe_open(struct supervisor *supervisor)
     struct broker_probe *probe = MEM_NEW(*probe);
     probe->config = supervisor->config->kafka;
     probe->config.brokers = probe->brokers;
+    probe->prefix = supervisor->config->namespace_;
     supervisor->broker_probe = probe;
 }
 
