@@ -142,6 +142,18 @@ static void test_a_group_shares_commits_and_takes_over(void **state)
     assert_int_equal(first->start.log_start, 0);
 }
 
+static void test_the_caller_may_begin_elsewhere(void **state)
+{
+    struct kafka_rig *rig = *state;
+    kafka_rig_open_producer(rig, 5000, 1 << 20);
+    kafka_rig_produce_range(rig, "one", 0, 50);
+    kafka_rig_run_until(rig, kafka_rig_answered, 50);
+    rig->readers[0].begin_at = 45;
+    kafka_rig_read_manually(rig, "one", -1);
+    kafka_rig_run_until(rig, kafka_rig_read, 5);
+    kafka_rig_expect_values(&rig->readers[0], 0, 45, 50);
+}
+
 static void test_a_client_that_cannot_leave_is_left(void **state)
 {
     struct kafka_rig *rig = *state;
@@ -163,6 +175,7 @@ int main(void)
         TEST(test_seek_back_and_while_paused),
         TEST(test_manual_assignment_is_replaced),
         TEST(test_a_group_shares_commits_and_takes_over),
+        TEST(test_the_caller_may_begin_elsewhere),
         TEST(test_a_client_that_cannot_leave_is_left),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

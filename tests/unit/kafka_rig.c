@@ -147,12 +147,12 @@ void kafka_rig_produce_range(struct kafka_rig *rig, const char *topic, int from,
 
 /* --- readers --- */
 
-/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is the consumer's */
 static void on_assign(void *arg, struct kafka_partition *partition, const struct kafka_start *start,
                       int64_t *ret_offset)
 {
     struct kafka_reader *reader = arg;
-    (void)ret_offset;
+    if (reader->begin_at)
+        *ret_offset = reader->begin_at;
     reader->partitions[reader->partition_count++] = partition;
     reader->start = *start;
     kafka_partition_set_context(partition, reader);

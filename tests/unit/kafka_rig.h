@@ -21,6 +21,7 @@ struct kafka_reader {
     int64_t offsets[RECORDS_MAX];
     int values[RECORDS_MAX];
     size_t count;
+    int64_t begin_at; /* instead of what the consumer proposes; 0: that */
     size_t pause_at;  /* pauses the partition when so many were read; 0: never */
     size_t commit_at; /* commits the next offset when so many were read; 0: never */
     size_t committed, revoked, batches;
