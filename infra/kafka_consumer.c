@@ -305,6 +305,19 @@ bool kafka_consumer_joined(const struct kafka_consumer *consumer)
 
 /* --- opening and closing --- */
 
+/* Other troubles are in librdkafka's own log lines; without this callback each would be there
+ * twice. */
+static void on_error(rd_kafka_t *rk, int e, const char *why, void *opaque)
+{
+    struct kafka_client *client = opaque;
+    struct log *log = atomic_load(&client->log);
+    (void)rk;
+    if (e == RD_KAFKA_RESP_ERR__FATAL)
+        log_write(log, LOG_ERROR, "kafka", NULL, "the consumer has failed for good: %s", why);
+    else if (e == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
+        log_write(log, LOG_WARN, "kafka", NULL, "no broker can be reached");
+}
+
 static enum err_code make_conf(const struct kafka_consumer_options *options,
                                rd_kafka_conf_t **ret_conf, struct err *err)
 {
@@ -336,6 +349,7 @@ static enum err_code make_conf(const struct kafka_consumer_options *options,
     kafka_conf_set_int(*ret_conf, "fetch.max.bytes", (int64_t)fetch_bytes);
     kafka_conf_set_int(*ret_conf, "queued.max.messages.kbytes", (int64_t)(fetch_bytes / 1024));
     rd_kafka_conf_set_rebalance_cb(*ret_conf, kafka_assignment_rebalance);
+    rd_kafka_conf_set_error_cb(*ret_conf, on_error);
     return ERR_OK;
 }
 
