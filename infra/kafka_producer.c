@@ -25,7 +25,7 @@
 #define EVENTS_PER_TURN 64  /* each delivery event reports a whole request */
 #define SWEEP_MS        100 /* how often ages are looked at */
 #define TIMEOUT_SLACK_US                                                                           \
-    1500000 /* librdkafka looks once a second; its own answer knows more than ours */
+    2500000 /* librdkafka looks once a second; its own answer knows more than ours */
 #define REBUILD_PAUSE_MS                                                                           \
     1000 /* between two rebuilds, or a broker that breaks every client would have us spin */
 #define REBUILD_WARM_MS     10000
