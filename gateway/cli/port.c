@@ -120,10 +120,10 @@ enum err_code port_listen(const char *address, const char *preferred, int *ret_f
         return ERR_OK;
     }
     char reason[REASON_SIZE];
-    (void)strerror_r(errno, reason, sizeof reason);
+    const char *why = strerror_r(errno, reason, sizeof reason);
     if (fd >= 0)
         (void)close(fd);
-    return err_set(err, ERR_IO, "cannot listen on %s: %s", address, reason);
+    return err_set(err, ERR_IO, "cannot listen on %s: %s", address, why);
 }
 
 enum err_code port_choose(const char *preferred, char ret_address[STACK_ADDRESS_SIZE],
