@@ -29,6 +29,7 @@ struct gateway {
     struct view *view;
     struct id_minter *minter;
     struct waits *waits;
+    struct loop_timer *kafka_timer; /* until the next look at Kafka */
     struct loop_timer *drain_timer;
     struct service_condition *kafka_ready, *redis_ready, *identity_ready;
     struct metric *accepted, *refused, *unknown;

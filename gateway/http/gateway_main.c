@@ -6,7 +6,8 @@
 #include <stdlib.h>
 
 #define REDIS_PENDING_MAX 100000
-#define WARM_DEADLINE_MS  600000
+#define KAFKA_LOOK_MS     2000 /* between two looks at whether Kafka would take a job */
+#define KAFKA_ANSWER_MS   3000 /* how long one may take */
 #define DRAIN_LOOK_MS     10
 
 static const struct config_http *http(const struct config *config)
@@ -32,12 +33,14 @@ static void on_warm(void *arg, enum err_code code, const char *text)
 {
     struct gateway *gateway = arg;
     service_condition_set(gateway->kafka_ready, code == ERR_OK, text);
-    if (code)
-        log_write(gateway->log, LOG_ERROR, "gateway", NULL, "topics are not known: %s", text);
+    loop_timer_start(gateway->kafka_timer, KAFKA_LOOK_MS, 0);
 }
 
-static void warm(struct gateway *gateway)
+/* Asks for the topics' leaders: at first so that no job meets a cold topic, then so that readiness
+ * tells whether a job would be taken. */
+static void warm(void *arg)
 {
+    struct gateway *gateway = arg;
     const struct config *config = gateway->config;
     char **topics = mem_zalloc(config->queue_count, sizeof *topics);
     for (size_t i = 0; i < config->queue_count; i++) {
@@ -46,7 +49,7 @@ static void warm(struct gateway *gateway)
         topics[i] = buf_take(&name);
     }
     kafka_producer_warm(gateway->producer, (const char *const *)topics, config->queue_count,
-                        WARM_DEADLINE_MS, on_warm, gateway);
+                        KAFKA_ANSWER_MS, on_warm, gateway);
     for (size_t i = 0; i < config->queue_count; i++)
         free(topics[i]);
     free(topics);
@@ -77,6 +80,7 @@ static enum err_code open_kafka(struct gateway *gateway, struct err *err)
         .namespace_ = config->namespace_,
         .source = gateway->source,
     };
+    gateway->kafka_timer = loop_timer_new(gateway->loop, warm, gateway);
     warm(gateway);
     return ERR_OK;
 }
@@ -186,6 +190,7 @@ static void stop(void *state)
     view_identity_free(gateway->identity);
     kafka_admin_close(gateway->admin);
     kafka_producer_close(gateway->producer);
+    loop_timer_free(gateway->kafka_timer);
     view_free(gateway->view);
     waits_free(gateway->waits);
     id_minter_free(gateway->minter);
