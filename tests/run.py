@@ -16,6 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 UNIT_LIMIT_S = 120
 SYSTEM_LIMIT_S = 1800
+COUNT_FILE = "build/test-count"
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
 
@@ -81,7 +82,7 @@ def run_system(args):
             count.failed += bad
             count.passed += max(0, int(suite.get("tests", 0)) - bad - int(suite.get("skipped", 0)))
     if status != 0 and count.failed == 0:
-        print(f"system tests: " + ("hung" if status is None else f"pytest ended with status {status}"))
+        print("system tests: " + ("hung" if status is None else f"pytest ended with status {status}"))
         count.failed = 1
     return count
 
@@ -101,7 +102,11 @@ def main():
             total.add(count)
     if args.system:
         total.add(run_system(args))
-    print(f"{total.passed} passed, {total.failed} failed")
+    line = f"{total.passed} passed, {total.failed} failed"
+    os.makedirs("build", exist_ok=True)
+    with open(COUNT_FILE, "w", encoding="utf-8") as file:
+        print(line, file=file)
+    print(line)
     return 0 if total.failed == 0 and total.passed > 0 else 1
 
 
