@@ -17,7 +17,7 @@
 
 #include "consumers/gate.h"
 #include "consumers/handler.h"
-#include "consumers/window.h"
+#include "schemas/window.h"
 #include "consumers/worker.h"
 #include "infra/kafka_consumer.h"
 #include "infra/redis.h"

@@ -309,6 +309,7 @@ void config_free(struct config *config)
             clear_keys(scope, config_table_entry(scope, config, j));
         config_table_free_entries(scope, config);
     }
+    free(config->delayer.tiers);
     free(config);
 }
 

@@ -15,6 +15,7 @@
 
 #include "infra/log.h"
 #include "schemas/err.h"
+#include "schemas/topic.h"
 
 #include <stdint.h>
 
@@ -104,6 +105,13 @@ struct config_recorder {
     int64_t queued_after_ms;
 };
 
+struct config_delayer {
+    struct config_http http;
+    struct config_strings tier_names; /* "5s", "30s", ...: rising */
+    struct topic_tier *tiers;         /* the same, read */
+    size_t tier_count;
+};
+
 struct config_simulator {
     struct config_http http;
     int64_t seed;
@@ -177,6 +185,7 @@ struct config {
     struct config_gateway gateway;
     struct config_worker worker;
     struct config_recorder recorder;
+    struct config_delayer delayer;
     struct config_simulator simulator;
     struct config_queue *queues;
     size_t queue_count;

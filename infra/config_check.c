@@ -87,6 +87,7 @@ static void check_listeners(struct config_loader *loader)
         { "gateway.listen", &config->gateway.http },
         { "worker.listen", &config->worker.http },
         { "recorder.listen", &config->recorder.http },
+        { "delayer.listen", &config->delayer.http },
         { "simulator.listen", &config->simulator.http },
     };
     for (size_t i = 0; !config->gateway.insecure && i < sizeof listeners / sizeof *listeners; i++) {
@@ -126,6 +127,29 @@ static void check_recorder(struct config_loader *loader)
 }
 
 /* A record must outlive the job it tells of, or what is rebuilt from the topics would miss it. */
+/* Reads the tiers; they must rise, so that a delay can walk down them. */
+static void check_tiers(struct config_loader *loader)
+{
+    struct config_delayer *delayer = &loader->config->delayer;
+    delayer->tiers = mem_zalloc(delayer->tier_names.count, sizeof *delayer->tiers);
+    int64_t before_ms = 0;
+    for (size_t i = 0; i < delayer->tier_names.count; i++) {
+        const char *name = delayer->tier_names.items[i];
+        int64_t delay_ms;
+        if (!timefmt_parse_duration(span_of(name), &delay_ms) || delay_ms < 1000 ||
+            delay_ms <= before_ms || strpbrk(name, "./: ")) {
+            config_check_problem(
+                loader, "delayer.tiers",
+                "\"%s\" does not fit; tiers are durations of at least 1s, each longer "
+                "than the one before, such as [5s, 30s, 2m]",
+                name);
+            return;
+        }
+        delayer->tiers[delayer->tier_count++] = (struct topic_tier){ name, delay_ms };
+        before_ms = delay_ms;
+    }
+}
+
 static void check_retention(struct config_loader *loader, const char *path, int64_t retention_ms)
 {
     const struct config *config = loader->config;
@@ -159,6 +183,7 @@ void config_check(struct config_loader *loader)
     check_queues(loader);
     check_secrets(loader);
     check_recorder(loader);
+    check_tiers(loader);
     check_retention(loader, "kafka.retention_commands",
                     loader->config->kafka.retention_commands_ms);
     check_retention(loader, "kafka.retention_replies", loader->config->kafka.retention_replies_ms);

@@ -204,6 +204,13 @@ static const struct config_key root_keys[] = {
           "none."),
       RANGE(0, MINUTE) },
 
+    HTTP("delayer", delayer.http, "127.0.0.1:0", "64", "4KiB"),
+    { KEY("delayer.tiers", CONFIG_LIST, delayer.tier_names, "5s,30s,2m,10m,1h,6h,1d",
+          "Delays of the delay topics, rising; each is a topic. A long delay walks down the tiers; "
+          "what "
+          "is left at the end is a timer in the worker."),
+      RANGE(1, 16) },
+
     HTTP("simulator", simulator.http, "127.0.0.1:0", "4096", "1MiB"),
     { KEY("simulator.seed", CONFIG_INTEGER, simulator.seed, "1",
           "The same seed and the same calls give the same misbehaviour."),
@@ -353,6 +360,7 @@ const struct config_section config_sections[] = {
     { "gateway", "The HTTP interface for clients." },
     { "worker", "The processes that do the jobs." },
     { "recorder", "The process that keeps the view." },
+    { "delayer", "The process that holds commands that are due later." },
     { "simulator", "A third party of our own that misbehaves on request." },
 };
 const size_t config_section_count = sizeof config_sections / sizeof *config_sections;

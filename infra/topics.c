@@ -98,7 +98,7 @@ static void add_topic(struct builder *builder, enum topic_kind kind, const char 
 enum err_code topics_of(const struct config *config, struct kafka_topic_spec **ret_specs,
                         size_t *ret_count, struct err *err)
 {
-    size_t count_max = TOPIC_KIND_COUNT * config->queue_count + TOPIC_TIER_COUNT + TOPIC_KIND_COUNT;
+    size_t count_max = TOPIC_KIND_COUNT * (config->queue_count + 1) + config->delayer.tier_count;
     struct builder builder = { .config = config,
                                .specs = mem_zalloc(count_max, sizeof(struct kafka_topic_spec)),
                                .err = err };
@@ -109,8 +109,9 @@ enum err_code topics_of(const struct config *config, struct kafka_topic_spec **r
             add_topic(&builder, kind, NULL, 1, 0);
             break;
         case TOPIC_SUFFIX_TIER:
-            for (size_t k = 0; k < TOPIC_TIER_COUNT && !builder.code; k++)
-                add_topic(&builder, kind, topic_tiers[k].name, 1, topic_tiers[k].delay_ms);
+            for (size_t k = 0; k < config->delayer.tier_count && !builder.code; k++)
+                add_topic(&builder, kind, config->delayer.tiers[k].name, 1,
+                          config->delayer.tiers[k].delay_ms);
             break;
         case TOPIC_SUFFIX_QUEUE:
             for (size_t k = 0; k < config->queue_count && !builder.code; k++)

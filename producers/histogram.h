@@ -12,7 +12,7 @@
 #define HISTOGRAM_STEPS_LOG2 7
 #define HISTOGRAM_STEPS      (1 << HISTOGRAM_STEPS_LOG2)
 #define HISTOGRAM_BITS       42 /* larger values count as the largest: in us, 50 days */
-#define HISTOGRAM_BUCKETS    ((HISTOGRAM_BITS - HISTOGRAM_STEPS_LOG2 + 1) * HISTOGRAM_STEPS)
+#define HISTOGRAM_BUCKETS    ((size_t)(HISTOGRAM_BITS - HISTOGRAM_STEPS_LOG2 + 1) * HISTOGRAM_STEPS)
 
 /* Zeroed: empty. */
 struct histogram {

@@ -56,8 +56,16 @@ static void queue_topic(char *name, size_t size, const struct publish *publish,
     buf_free(&buf);
 }
 
-enum err_code publish_command(const struct publish *publish, const struct job_command *command,
-                              kafka_delivery_fn fn, void *arg, struct err *err)
+/* Where a command goes: a delay topic is keyed by the job, the command topic by the ordering key if
+ * there is one. */
+struct destination {
+    const char *topic;
+    struct span key;
+};
+
+static enum err_code send_command(const struct publish *publish, const struct job_command *command,
+                                  struct destination to, kafka_delivery_fn fn, void *arg,
+                                  struct err *err)
 {
     struct headers headers = { 0 };
     id_text(&command->facts.id, headers.id);
@@ -65,18 +73,12 @@ enum err_code publish_command(const struct publish *publish, const struct job_co
     snprintf(headers.ce_type, sizeof headers.ce_type, "errand.command");
     add_cloudevent(&headers, publish->source, "application/protobuf");
     add_trace(&headers, &command->facts);
-
-    char identity[IDENTITY_TEXT_SIZE];
-    id_identity_text(&command->facts.id, identity);
-    char topic[TOPIC_NAME_MAX];
-    queue_topic(topic, sizeof topic, publish, TOPIC_COMMANDS, command->facts.queue);
-
     struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
     enum err_code code = envelope_encode_command(command, &value, err);
     if (code == ERR_OK) {
         struct kafka_send send = {
-            .topic = topic,
-            .key = command->facts.key.size ? command->facts.key : span_of(identity),
+            .topic = to.topic,
+            .key = to.key,
             .value = buf_span(&value),
             .headers = headers.items,
             .header_count = headers.count,
@@ -85,6 +87,32 @@ enum err_code publish_command(const struct publish *publish, const struct job_co
     }
     buf_free(&value);
     return code;
+}
+
+enum err_code publish_command(const struct publish *publish, const struct job_command *command,
+                              kafka_delivery_fn fn, void *arg, struct err *err)
+{
+    char identity[IDENTITY_TEXT_SIZE];
+    id_identity_text(&command->facts.id, identity);
+    char topic[TOPIC_NAME_MAX];
+    queue_topic(topic, sizeof topic, publish, TOPIC_COMMANDS, command->facts.queue);
+    struct span key = command->facts.key.size ? command->facts.key : span_of(identity);
+    return send_command(publish, command, (struct destination){ topic, key }, fn, arg, err);
+}
+
+enum err_code publish_handoff(const struct publish *publish, const struct job_command *command,
+                              int64_t now_ms, kafka_delivery_fn fn, void *arg, struct err *err)
+{
+    const struct topic_tier *tier =
+        topic_tier_for(publish->tiers, publish->tier_count, command->due_at_ms - now_ms);
+    if (!tier)
+        return publish_command(publish, command, fn, arg, err);
+    char identity[IDENTITY_TEXT_SIZE];
+    id_identity_text(&command->facts.id, identity);
+    char topic[TOPIC_NAME_MAX];
+    queue_topic(topic, sizeof topic, publish, TOPIC_DELAY, span_of(tier->name));
+    return send_command(publish, command, (struct destination){ topic, span_of(identity) }, fn, arg,
+                        err);
 }
 
 enum err_code publish_event(const struct publish *publish, const struct job_event *event,

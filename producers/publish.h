@@ -8,16 +8,24 @@
 
 #include "infra/kafka_producer.h"
 #include "schemas/job.h"
+#include "schemas/topic.h"
 
 struct publish {
     struct kafka_producer *producer;
-    const char *namespace_; /* borrowed */
-    const char *source;     /* CloudEvents source, "/errand/gateway-1"; borrowed */
+    const char *namespace_;         /* borrowed */
+    const char *source;             /* CloudEvents source, "/errand/gateway-1"; borrowed */
+    const struct topic_tier *tiers; /* for publish_handoff; borrowed */
+    size_t tier_count;
 };
 
 /* Each returns what kafka_produce or the codec returns; on ERR_OK `fn` is called once, later. */
 enum err_code publish_command(const struct publish *publish, const struct job_command *command,
                               kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
+/* Hands a command on to where it waits until it is due: a delay topic, or its command topic when
+ * what is left at `now_ms` is the worker's own timer. */
+enum err_code publish_handoff(const struct publish *publish, const struct job_command *command,
+                              int64_t now_ms, kafka_delivery_fn fn, void *arg,
+                              struct err *err) MUST_CHECK;
 enum err_code publish_event(const struct publish *publish, const struct job_event *event,
                             kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
 

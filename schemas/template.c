@@ -1,5 +1,6 @@
 /* See template.h. A template is a list of parts: literal text, which is ready to be copied once it
- * is compiled, or a place. SPDX-License-Identifier: Apache-2.0 */
+ * is compiled, or a place.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/template.h"
 
 #include "schemas/json.h"

@@ -39,10 +39,17 @@ static const struct topic_traits traits[TOPIC_KIND_COUNT] = {
                       .partitions = 1 },
 };
 
-const struct topic_tier topic_tiers[TOPIC_TIER_COUNT] = {
-    { "5s", 5 * SECOND }, { "30s", 30 * SECOND }, { "2m", 2 * MINUTE }, { "10m", 10 * MINUTE },
-    { "1h", HOUR },       { "6h", 6 * HOUR },     { "1d", 24 * HOUR },
-};
+/* A command should reach its worker so long before it is due. */
+#define NOTICE_MS 1000
+
+const struct topic_tier *topic_tier_for(const struct topic_tier *tiers, size_t count,
+                                        int64_t left_ms)
+{
+    const struct topic_tier *longest = NULL;
+    for (size_t i = 0; i < count && tiers[i].delay_ms + NOTICE_MS <= left_ms; i++)
+        longest = &tiers[i];
+    return longest;
+}
 
 const struct topic_traits *topic_traits_of(enum topic_kind kind)
 {
@@ -63,6 +70,13 @@ void topic_name(struct buf *out, const char *namespace_, enum topic_kind kind, c
     }
 }
 
+char *topic_name_dup(const char *namespace_, enum topic_kind kind, const char *suffix)
+{
+    struct buf name = BUF_INIT(TOPIC_NAME_MAX);
+    topic_name(&name, namespace_, kind, suffix);
+    return buf_take(&name);
+}
+
 /* Takes `prefix` off the front of *text. */
 static bool skip(struct span *text, struct span prefix)
 {
@@ -72,15 +86,6 @@ static bool skip(struct span *text, struct span prefix)
     return true;
 }
 
-static bool tier_exists(struct span name)
-{
-    for (size_t i = 0; i < TOPIC_TIER_COUNT; i++) {
-        if (span_is(name, topic_tiers[i].name))
-            return true;
-    }
-    return false;
-}
-
 static bool suffix_fits(enum topic_suffix suffix, struct span rest, struct span *ret_suffix)
 {
     if (suffix == TOPIC_SUFFIX_NONE) {
@@ -88,8 +93,6 @@ static bool suffix_fits(enum topic_suffix suffix, struct span rest, struct span 
         return rest.size == 0;
     }
     if (!skip(&rest, (struct span)SPAN_LIT(".")) || rest.size == 0)
-        return false;
-    if (suffix == TOPIC_SUFFIX_TIER && !tier_exists(rest))
         return false;
     *ret_suffix = rest;
     return true;

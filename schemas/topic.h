@@ -65,13 +65,17 @@ struct topic_tier {
     const char *name; /* the topic's suffix */
     int64_t delay_ms;
 };
-#define TOPIC_TIER_COUNT 7
-extern const struct topic_tier topic_tiers[TOPIC_TIER_COUNT]; /* rising */
+/* The tier in which a command waits next that is due in `left_ms`: the longest that leaves the
+ * worker a moment's notice. NULL when what is left is the worker's own timer. `tiers` rise. */
+const struct topic_tier *topic_tier_for(const struct topic_tier *tiers, size_t count,
+                                        int64_t left_ms);
 
 /* Appends "<namespace>.<word>" or "<namespace>.<word>.<suffix>"; `suffix` is the queue's or the
  * tier's name, and NULL or "" for a kind without one. */
 void topic_name(struct buf *out, const char *namespace_, enum topic_kind kind, const char *suffix);
-/* The reverse. False when `name` is no topic of this namespace, or of a tier that does not exist.
+/* The same, given away: free with free(). */
+char *topic_name_dup(const char *namespace_, enum topic_kind kind, const char *suffix);
+/* The reverse. False when `name` is no topic of this namespace.
  * *ret_suffix borrows from `name` and is empty for a kind without one. */
 bool topic_parse(struct span name, const char *namespace_, enum topic_kind *ret_kind,
                  struct span *ret_suffix);

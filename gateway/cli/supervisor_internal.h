@@ -32,6 +32,7 @@ enum child_kind {
     CHILD_REDIS,
     CHILD_SIMULATOR,
     CHILD_RECORDER,
+    CHILD_DELAYER,
     CHILD_WORKER,
     CHILD_GATEWAY,
 };
@@ -102,9 +103,15 @@ void child_start(struct child *child);
 /* SIGTERM, SIGKILL after a while. */
 void child_stop(struct child *child);
 void child_set_ready(struct child *child, bool ready, const char *why);
-/* A process of the stack that ends with its supervisor, its output in log/NAME.log. */
-enum err_code child_spawn(struct supervisor *supervisor, const char *name, char *const *argv,
-                          int listen_fd, loop_exit_fn fn, void *arg,
+struct child_program {
+    const char *name; /* its output goes to log/NAME.log */
+    char *const *argv;
+    int listen_fd; /* inherited as fd 3; -1: none */
+    loop_exit_fn on_exit;
+    void *arg;
+};
+/* Starts a process of the stack, that ends with its supervisor. */
+enum err_code child_spawn(struct supervisor *supervisor, const struct child_program *program,
                           struct loop_process **ret_process, struct err *err) MUST_CHECK;
 /* "exit code 1", "signal 9 (Killed)" */
 void child_describe_end(char ret_text[64], int64_t exit_status, int signal_number);

@@ -4,6 +4,7 @@
 #include "gateway/cli/port.h"
 #include "gateway/cli/redis_server.h"
 #include "gateway/cli/supervisor_internal.h"
+#include "schemas/mem.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -11,7 +12,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define ARGUMENT_BYTES_MAX (2 * STACK_PATH_SIZE)
+#define ARGUMENT_BYTES_MAX ((size_t)2 * STACK_PATH_SIZE)
 
 struct plan {
     struct supervisor *supervisor;
@@ -23,15 +24,13 @@ struct plan {
 
 void plan_argv_add(struct plan_argv *argv, const char *format, ...)
 {
-    struct buf word = BUF_INIT(ARGUMENT_BYTES_MAX);
     char text[ARGUMENT_BYTES_MAX];
     va_list arguments;
     va_start(arguments, format);
     (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
     assert(argv->count < SUPERVISOR_ARGV_MAX);
-    buf_add_text(&word, text);
-    argv->words[argv->count++] = buf_take(&word);
+    argv->words[argv->count++] = mem_dup_text(text);
 }
 
 void plan_argv_clear(struct plan_argv *argv)
@@ -121,6 +120,7 @@ enum err_code plan_children(struct supervisor *supervisor, struct err *err)
     add_redis(&plan);
     add_daemon(&plan, CHILD_SIMULATOR, "simulator", &config->simulator.http);
     add_daemon(&plan, CHILD_RECORDER, "recorder-1", &config->recorder.http);
+    add_daemon(&plan, CHILD_DELAYER, "delayer-1", &config->delayer.http);
     for (int64_t i = 1; i <= supervisor->state.options.workers; i++) {
         char name[STACK_NAME_SIZE];
         (void)snprintf(name, sizeof name, "worker-%lld", (long long)i);
@@ -179,6 +179,9 @@ void plan_argv_of(struct child *child, struct plan_argv *ret_argv)
         break;
     case CHILD_RECORDER:
         daemon_argv(child, "errand-recorder", ret_argv);
+        break;
+    case CHILD_DELAYER:
+        daemon_argv(child, "errand-delayer", ret_argv);
         break;
     case CHILD_WORKER:
         daemon_argv(child, "errand-worker", ret_argv);

@@ -26,7 +26,7 @@ def readiness(stack, name):
     return response.status_code, response.text
 
 
-@pytest.mark.parametrize("name", ["gateway-1", "worker-1", "recorder-1", "simulator"])
+@pytest.mark.parametrize("name", ["gateway-1", "worker-1", "recorder-1", "delayer-1", "simulator"])
 def test_every_daemon_tells_that_it_lives_is_ready_and_what_it_counts(embedded_stack, name):
     base = f"http://{embedded_stack.address(name)}"
     assert requests.get(f"{base}/livez", timeout=10).status_code == 200

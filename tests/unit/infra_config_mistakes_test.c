@@ -38,7 +38,7 @@ static void test_unknown_keys(void **state)
     config_fixture_expect(
         "\"a\\nb\": 1\n",
         "errand.yaml:1: 'a?b': there is no such key; known here are: namespace, kafka, redis, "
-        "secrets, log, gateway, worker, recorder, simulator, queues, targets, types\n");
+        "secrets, log, gateway, worker, recorder, delayer, simulator, queues, targets, types\n");
 }
 
 static void test_wrong_kinds(void **state)

@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+static struct topic_tier tiers[] = { { "5s", 5000 }, { "30s", 30000 } };
+
 struct rig {
     struct config_queue queues[2];
     struct config config;
@@ -33,6 +35,7 @@ static int set_up(void **state)
         .namespace_ = mem_dup_text("errand"),
         .queues = rig->queues,
         .queue_count = 2,
+        .delayer = { .tiers = tiers, .tier_count = 2 },
         .kafka = { .kind = BROKER_EMBEDDED,
                    .replication = 3,
                    .session_timeout_ms = 4000,
@@ -82,7 +85,7 @@ static const char *setting(const struct kafka_topic_spec *spec, const char *name
 static void test_the_table_becomes_topics(void **state)
 {
     struct rig *rig = *state;
-    assert_int_equal(rig->count, 3 * 2 + TOPIC_TIER_COUNT + 2);
+    assert_int_equal(rig->count, 3 * 2 + rig->config.delayer.tier_count + 2);
     const struct kafka_topic_spec *commands = find(rig, "errand.commands.default");
     assert_int_equal(commands->partitions, 4);
     assert_int_equal(commands->replication, 1); /* the embedded broker has one node */

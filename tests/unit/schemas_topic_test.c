@@ -31,12 +31,7 @@ static void test_names_go_there_and_back(void **state)
     expect_round_trip(TOPIC_DEAD, "default", "errand.dead.default");
     expect_round_trip(TOPIC_CONTROL, "", "errand.control");
     expect_round_trip(TOPIC_AUDIT, NULL, "errand.audit");
-    for (size_t i = 0; i < TOPIC_TIER_COUNT; i++) {
-        struct buf expected = BUF_INIT(64);
-        buf_printf(&expected, "errand.delay.%s", topic_tiers[i].name);
-        expect_round_trip(TOPIC_DELAY, topic_tiers[i].name, expected.data);
-        buf_free(&expected);
-    }
+    expect_round_trip(TOPIC_DELAY, "30s", "errand.delay.30s");
 }
 
 static void test_foreign_names_are_refused(void **state)
@@ -51,7 +46,7 @@ static void test_foreign_names_are_refused(void **state)
         "errand.commandsdefault",
         "errand.controls",
         "errand.control.x",
-        "errand.delay.3s",
+        "errand.delay.",
         "errand.unknown.x",
         "errand-drill.commands.default",
         "other.commands.default",
@@ -65,13 +60,39 @@ static void test_foreign_names_are_refused(void **state)
     }
 }
 
-static void test_tiers_rise(void **state)
+static const struct topic_tier tiers[] = { { "1s", 1000 }, { "3s", 3000 }, { "10s", 10000 } };
+
+static const char *tier_for(int64_t left_ms)
+{
+    const struct topic_tier *tier = topic_tier_for(tiers, 3, left_ms);
+    return tier ? tier->name : "worker";
+}
+
+static void test_a_tier_leaves_a_moments_notice(void **state)
 {
     (void)state;
-    assert_int_equal(topic_tiers[0].delay_ms, 5000);
-    assert_int_equal(topic_tiers[TOPIC_TIER_COUNT - 1].delay_ms, 86400000);
-    for (size_t i = 1; i < TOPIC_TIER_COUNT; i++)
-        assert_true(topic_tiers[i].delay_ms > topic_tiers[i - 1].delay_ms);
+    assert_string_equal(tier_for(-5), "worker");
+    assert_string_equal(tier_for(1999), "worker");
+    assert_string_equal(tier_for(2000), "1s");
+    assert_string_equal(tier_for(3999), "1s");
+    assert_string_equal(tier_for(4000), "3s");
+    assert_string_equal(tier_for(10999), "3s");
+    assert_string_equal(tier_for(11000), "10s");
+    assert_string_equal(tier_for(INT64_C(7) * 86400 * 1000), "10s");
+    assert_null(topic_tier_for(tiers, 0, 100000));
+}
+
+/* Whatever the delay, walking down the tiers ends in the worker, before the time has come. */
+static void test_a_delay_walks_down_and_is_never_early(void **state)
+{
+    (void)state;
+    for (int64_t due_ms = 0; due_ms < 60000; due_ms += 37) {
+        int64_t left_ms = due_ms;
+        const struct topic_tier *tier;
+        while ((tier = topic_tier_for(tiers, 3, left_ms)))
+            left_ms -= tier->delay_ms;
+        assert_true(left_ms >= 0 && left_ms < 2000);
+    }
 }
 
 static void test_traits_follow_the_design(void **state)
@@ -104,7 +125,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_names_go_there_and_back),
         cmocka_unit_test(test_foreign_names_are_refused),
-        cmocka_unit_test(test_tiers_rise),
+        cmocka_unit_test(test_a_tier_leaves_a_moments_notice),
+        cmocka_unit_test(test_a_delay_walks_down_and_is_never_early),
         cmocka_unit_test(test_traits_follow_the_design),
         cmocka_unit_test(test_groups),
     };

@@ -1,0 +1,501 @@
+/* See delayer.h.
+ * A record lies in its partition's queue until its tier's delay has passed since the broker stored
+ * it; then it is published to where what is left belongs: a shorter tier, or its command topic. Its
+ * offset is done when Kafka has acknowledged that. SPDX-License-Identifier: Apache-2.0 */
+#include "producers/delayer.h"
+
+#include "infra/clock.h"
+#include "infra/kafka_consumer.h"
+#include "producers/publish.h"
+#include "schemas/envelope.h"
+#include "schemas/mem.h"
+#include "schemas/topic.h"
+#include "schemas/window.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define FETCH_BYTES_MAX     ((size_t)8 * 1024 * 1024)
+#define HELD_BYTES_MAX      ((size_t)2 * 1024 * 1024) /* of one partition */
+#define HELD_OVERHEAD_BYTES 2560
+#define WARM_DEADLINE_MS    60000
+#define CLOSE_DEADLINE_MS   3000
+#define DRAIN_MS            2000
+#define TICK_MS             500
+#define AGAIN_MS            100 /* after the producer's limit refused a record */
+
+struct held {
+    struct held *next;
+    struct tier_partition *partition;
+    uint64_t ticket;
+    int64_t offset;
+    int64_t release_at_ms;
+    size_t bytes;
+    struct envelope *envelope; /* NULL: no command; `value` goes to the dead letters */
+    struct err why;
+    struct span key, value; /* owned, only for what could not be read */
+};
+
+struct tier_partition {
+    struct tier_partition *next;
+    struct delayer *delayer;
+    struct kafka_partition *handle; /* NULL once revoked */
+    char *topic;
+    int32_t number;
+    int64_t delay_ms;
+    struct window *window;
+    int64_t committed;
+    struct held *first, *last; /* waiting for their time */
+    size_t held_bytes;
+    struct loop_timer *timer;
+    size_t references; /* records under way, and the assignment */
+};
+
+struct delayer {
+    struct service *service;
+    const struct config *config;
+    struct loop *loop;
+    struct log *log;
+    struct kafka_consumer *consumer;
+    struct kafka_producer *producer;
+    struct publish publish;
+    char *source;
+    struct tier_partition *partitions;
+    struct loop_timer *tick, *drain_timer;
+    int64_t drain_until_ms;
+    size_t under_way;
+    bool draining, warm;
+    struct service_condition *kafka_ready;
+    struct metric *handed_on, *poison, *waiting;
+};
+
+static void release_due(void *arg);
+
+/* --- partitions --- */
+
+static void held_free(struct held *held)
+{
+    union {
+        const void *from;
+        void *to;
+    } key = { .from = held->key.data }, value = { .from = held->value.data };
+    envelope_free(held->envelope);
+    free(key.to);
+    free(value.to);
+    free(held);
+}
+
+static void unref(struct tier_partition *partition)
+{
+    if (--partition->references)
+        return;
+    window_free(partition->window);
+    loop_timer_free(partition->timer);
+    free(partition->topic);
+    free(partition);
+}
+
+static void drop_held(struct tier_partition *partition)
+{
+    while (partition->first) {
+        struct held *next = partition->first->next;
+        held_free(partition->first);
+        partition->first = next;
+        metric_add(partition->delayer->waiting, -1);
+    }
+    partition->last = NULL;
+    partition->held_bytes = 0;
+}
+
+static int64_t delay_of(const struct config *config, struct span suffix)
+{
+    for (size_t i = 0; i < config->delayer.tier_count; i++) {
+        if (span_is(suffix, config->delayer.tiers[i].name))
+            return config->delayer.tiers[i].delay_ms;
+    }
+    return 0; /* a tier that is no longer configured: nothing is held back by it */
+}
+
+static void on_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
+                      int64_t *ret_offset)
+{
+    struct delayer *delayer = arg;
+    struct tier_partition *partition = MEM_NEW(*partition);
+    *partition = (struct tier_partition){
+        .next = delayer->partitions,
+        .delayer = delayer,
+        .handle = handle,
+        .topic = mem_dup_text(kafka_partition_topic(handle)),
+        .number = kafka_partition_number(handle),
+        .window = window_new(*ret_offset),
+        .committed = start->committed,
+        .references = 1,
+    };
+    enum topic_kind kind;
+    struct span suffix;
+    if (topic_parse(span_of(partition->topic), delayer->config->namespace_, &kind, &suffix))
+        partition->delay_ms = delay_of(delayer->config, suffix);
+    partition->timer = loop_timer_new(delayer->loop, release_due, partition);
+    delayer->partitions = partition;
+    kafka_partition_set_context(handle, partition);
+    if (start->lost || start->reset)
+        log_write(delayer->log, LOG_ERROR, "delayer", NULL, "%s/%d: %s: reading from %" PRId64,
+                  partition->topic, partition->number,
+                  start->lost ? "records were deleted before they were read"
+                              : "no committed offset",
+                  *ret_offset);
+}
+
+static void commit(struct delayer *delayer)
+{
+    struct kafka_offset offsets[128];
+    size_t count = 0;
+    for (struct tier_partition *p = delayer->partitions; p; p = p->next) {
+        int64_t watermark = window_watermark(p->window);
+        if (!p->handle || watermark == p->committed)
+            continue;
+        offsets[count++] =
+            (struct kafka_offset){ .topic = p->topic, .partition = p->number, .offset = watermark };
+        p->committed = watermark;
+        if (count == sizeof offsets / sizeof *offsets) {
+            kafka_consumer_commit(delayer->consumer, offsets, count);
+            count = 0;
+        }
+    }
+    if (count)
+        kafka_consumer_commit(delayer->consumer, offsets, count);
+}
+
+static void on_revoke(void *arg, struct kafka_partition *handle, bool lost)
+{
+    struct tier_partition *partition = kafka_partition_context(handle);
+    if (!partition)
+        return;
+    loop_timer_stop(partition->timer);
+    drop_held(partition);
+    if (!lost)
+        commit(arg); /* what is under way will be handed on twice at worst, and deduplicated */
+    partition->handle = NULL;
+}
+
+static void on_revoked(void *arg)
+{
+    struct delayer *delayer = arg;
+    struct tier_partition **link = &delayer->partitions;
+    while (*link) {
+        struct tier_partition *partition = *link;
+        if (partition->handle) {
+            link = &partition->next;
+            continue;
+        }
+        *link = partition->next;
+        unref(partition);
+    }
+}
+
+static void on_committed(void *arg, const char *topic, int32_t number, int64_t offset,
+                         enum err_code code, const char *text)
+{
+    struct delayer *delayer = arg;
+    if (code == ERR_OK)
+        return;
+    log_write(delayer->log, LOG_WARN, "delayer", NULL, "commit of %s/%d at %" PRId64 ": %s", topic,
+              number, offset, text);
+    for (struct tier_partition *p = delayer->partitions; p; p = p->next) {
+        if (p->number == number && strcmp(p->topic, topic) == 0 && p->committed == offset)
+            p->committed = -1;
+    }
+}
+
+/* --- records --- */
+
+static void balance(struct tier_partition *partition)
+{
+    if (!partition->handle)
+        return;
+    if (partition->held_bytes > HELD_BYTES_MAX)
+        kafka_partition_pause(partition->handle);
+    else if (kafka_partition_is_paused(partition->handle) &&
+             partition->held_bytes <= HELD_BYTES_MAX / 2)
+        kafka_partition_resume(partition->handle);
+}
+
+static void on_acknowledged(void *arg, enum err_code code, int32_t number, int64_t offset)
+{
+    (void)number;
+    (void)offset;
+    struct held *held = arg;
+    struct tier_partition *partition = held->partition;
+    struct delayer *delayer = partition->delayer;
+    delayer->under_way--;
+    if (code == ERR_OK) { /* anything else: the producer has ended, and so do we */
+        window_done(partition->window, held->ticket);
+        metric_add(held->envelope ? delayer->handed_on : delayer->poison, 1);
+    }
+    held_free(held);
+    unref(partition);
+}
+
+static enum err_code bury(struct held *held, struct err *err)
+{
+    const struct tier_partition *partition = held->partition;
+    const struct delayer *delayer = partition->delayer;
+    struct publish_dead dead = {
+        .queue = span_of(delayer->config->queues[0].name), /* whose it was cannot be read */
+        .key = held->key,
+        .value = held->value,
+        .topic = partition->topic,
+        .partition = partition->number,
+        .offset = held->offset,
+        .reason = span_of(err_code_text(held->why.code)),
+        .detail = span_of(held->why.text),
+    };
+    return publish_dead(&delayer->publish, &dead, on_acknowledged, held, err);
+}
+
+/* The head's time has come. False when the producer is full: the head stays. */
+static bool hand_on(struct tier_partition *partition)
+{
+    struct delayer *delayer = partition->delayer;
+    struct held *held = partition->first;
+    struct err err;
+    partition->references++;
+    delayer->under_way++;
+    enum err_code code = held->envelope
+                             ? publish_handoff(&delayer->publish, &held->envelope->command,
+                                               clock_wall_ms(), on_acknowledged, held, &err)
+                             : bury(held, &err);
+    if (code) {
+        partition->references--;
+        delayer->under_way--;
+        return false;
+    }
+    partition->first = held->next;
+    if (!partition->first)
+        partition->last = NULL;
+    partition->held_bytes -= held->bytes;
+    metric_add(delayer->waiting, -1);
+    return true;
+}
+
+static void release_due(void *arg)
+{
+    struct tier_partition *partition = arg;
+    if (partition->delayer->draining || !partition->handle)
+        return;
+    while (partition->first) {
+        int64_t wait_ms = partition->first->release_at_ms - clock_wall_ms();
+        if (wait_ms <= 0 && hand_on(partition))
+            continue;
+        loop_timer_start(partition->timer, wait_ms > 0 ? wait_ms : AGAIN_MS, 0);
+        break;
+    }
+    balance(partition);
+}
+
+static void read_command(struct held *held, const struct kafka_record *record)
+{
+    struct delayer *delayer = held->partition->delayer;
+    enum err_code code = envelope_decode(record->value, &held->envelope, &held->why);
+    if (code == ERR_OK && held->envelope->kind != ENVELOPE_COMMAND) {
+        envelope_free(held->envelope);
+        held->envelope = NULL;
+        code = err_set(&held->why, ERR_ENVELOPE_INVALID, "an event on a delay topic");
+    }
+    if (code == ERR_OK)
+        return;
+    held->key = (struct span){ mem_dup(record->key), record->key.size };
+    held->value = (struct span){ mem_dup(record->value), record->value.size };
+    held->release_at_ms = 0;
+    log_write(delayer->log, LOG_ERROR, "delayer", &(struct log_about){ .err = &held->why },
+              "%s/%d: the record at offset %" PRId64 " is no command; to the dead letters",
+              held->partition->topic, held->partition->number, record->offset);
+}
+
+static void on_record(void *arg, const struct kafka_record *record)
+{
+    struct delayer *delayer = arg;
+    struct tier_partition *partition = kafka_partition_context(record->partition);
+    if (!partition || !partition->handle)
+        return;
+    struct held *held = MEM_NEW(*held);
+    held->partition = partition;
+    held->offset = record->offset;
+    held->ticket = window_add(partition->window, record->offset);
+    held->bytes = record->value.size + HELD_OVERHEAD_BYTES;
+    held->release_at_ms = record->timestamp_ms + partition->delay_ms;
+    read_command(held, record);
+    if (partition->last)
+        partition->last->next = held;
+    else
+        partition->first = held;
+    partition->last = held;
+    partition->held_bytes += held->bytes;
+    metric_add(delayer->waiting, 1);
+    if (partition->first == held)
+        release_due(partition);
+    balance(partition);
+}
+
+/* --- start and end --- */
+
+static void on_warm(void *arg, enum err_code code, const char *text)
+{
+    struct delayer *delayer = arg;
+    delayer->warm = code == ERR_OK;
+    if (code)
+        log_write(delayer->log, LOG_WARN, "delayer", NULL, "topics not known yet: %s", text);
+}
+
+static void on_tick(void *arg)
+{
+    struct delayer *delayer = arg;
+    bool joined = kafka_consumer_joined(delayer->consumer);
+    service_condition_set(delayer->kafka_ready, joined && delayer->warm,
+                          joined ? "topics are not known yet" : "has not joined its group yet");
+    commit(delayer);
+}
+
+static enum err_code open_producer(struct delayer *delayer, struct err *err)
+{
+    const struct config *config = delayer->config;
+    struct kafka_producer_options options = {
+        .config = &config->kafka,
+        .client_id = service_name(delayer->service),
+        .queue_bytes_max = (size_t)config->kafka.send_queue_bytes,
+        .metrics = service_metrics(delayer->service),
+        .log = delayer->log,
+    };
+    enum err_code code = kafka_producer_open(delayer->loop, &options, &delayer->producer, err);
+    if (code)
+        return code;
+    struct buf source = BUF_INIT(256);
+    buf_printf(&source, "/errand/%s", service_name(delayer->service));
+    delayer->source = buf_take(&source);
+    delayer->publish = (struct publish){
+        .producer = delayer->producer,
+        .namespace_ = config->namespace_,
+        .source = delayer->source,
+        .tiers = config->delayer.tiers,
+        .tier_count = config->delayer.tier_count,
+    };
+    char **topics = mem_zalloc(config->queue_count, sizeof *topics);
+    for (size_t i = 0; i < config->queue_count; i++)
+        topics[i] = topic_name_dup(config->namespace_, TOPIC_COMMANDS, config->queues[i].name);
+    kafka_producer_warm(delayer->producer, (const char *const *)topics, config->queue_count,
+                        WARM_DEADLINE_MS, on_warm, delayer);
+    for (size_t i = 0; i < config->queue_count; i++)
+        free(topics[i]);
+    free(topics);
+    return ERR_OK;
+}
+
+static enum err_code open_consumer(struct delayer *delayer, struct err *err)
+{
+    const struct config *config = delayer->config;
+    char **topics = mem_zalloc(config->delayer.tier_count, sizeof *topics);
+    for (size_t i = 0; i < config->delayer.tier_count; i++)
+        topics[i] = topic_name_dup(config->namespace_, TOPIC_DELAY, config->delayer.tiers[i].name);
+    struct buf group = BUF_INIT(TOPIC_NAME_MAX);
+    topic_group_delayer(&group, config->namespace_);
+    struct kafka_consumer_options options = {
+        .config = &config->kafka,
+        .client_id = service_name(delayer->service),
+        .group = group.data,
+        .topics = (const char *const *)topics,
+        .topic_count = config->delayer.tier_count,
+        .fetch_bytes_max = FETCH_BYTES_MAX,
+        .metrics = service_metrics(delayer->service),
+        .log = delayer->log,
+        .arg = delayer,
+        .on_assign = on_assign,
+        .on_revoke = on_revoke,
+        .on_revoked = on_revoked,
+        .on_record = on_record,
+        .on_committed = on_committed,
+    };
+    enum err_code code = kafka_consumer_open(delayer->loop, &options, &delayer->consumer, err);
+    buf_free(&group);
+    for (size_t i = 0; i < config->delayer.tier_count; i++)
+        free(topics[i]);
+    free(topics);
+    return code;
+}
+
+static void open_metrics(struct delayer *delayer)
+{
+    struct metrics *metrics = service_metrics(delayer->service);
+    delayer->handed_on = metrics_counter(metrics, "errand_delayer_handed_on_total",
+                                         "Commands whose time in a tier was over.", NULL);
+    delayer->poison = metrics_counter(metrics, "errand_poison_records_total",
+                                      "Records on delay topics that are no commands.", NULL);
+    delayer->waiting = metrics_gauge(metrics, "errand_delayer_held",
+                                     "Commands read and waiting for their time.", NULL);
+}
+
+enum err_code delayer_open(struct service *service, struct delayer **ret_delayer, struct err *err)
+{
+    struct delayer *delayer = MEM_NEW(*delayer);
+    delayer->service = service;
+    delayer->config = service_config(service);
+    delayer->loop = service_loop(service);
+    delayer->log = service_log(service);
+    delayer->kafka_ready = service_condition_new(service, "kafka");
+    delayer->tick = loop_timer_new(delayer->loop, on_tick, delayer);
+    open_metrics(delayer);
+    enum err_code code = open_producer(delayer, err);
+    if (code == ERR_OK)
+        code = open_consumer(delayer, err);
+    if (code) {
+        delayer_close(delayer);
+        return code;
+    }
+    loop_timer_start(delayer->tick, TICK_MS, TICK_MS);
+    *ret_delayer = delayer;
+    return ERR_OK;
+}
+
+static void leave(struct delayer *delayer)
+{
+    kafka_consumer_close(delayer->consumer, CLOSE_DEADLINE_MS);
+    delayer->consumer = NULL;
+    for (struct tier_partition *p = delayer->partitions; p; p = p->next)
+        p->handle = NULL;
+    on_revoked(delayer);
+}
+
+static void on_drain(void *arg)
+{
+    struct delayer *delayer = arg;
+    if (delayer->under_way && loop_now_ms(delayer->loop) < delayer->drain_until_ms)
+        return;
+    loop_timer_stop(delayer->drain_timer);
+    loop_timer_stop(delayer->tick);
+    commit(delayer);
+    leave(delayer);
+    service_drained(delayer->service);
+}
+
+void delayer_drain(struct delayer *delayer)
+{
+    if (delayer->draining)
+        return;
+    delayer->draining = true;
+    delayer->drain_until_ms = loop_now_ms(delayer->loop) + DRAIN_MS;
+    delayer->drain_timer = loop_timer_new(delayer->loop, on_drain, delayer);
+    loop_timer_start(delayer->drain_timer, 0, 10);
+}
+
+void delayer_close(struct delayer *delayer)
+{
+    if (!delayer)
+        return;
+    delayer->draining = true;
+    leave(delayer);
+    kafka_producer_close(delayer->producer);
+    loop_timer_free(delayer->tick);
+    loop_timer_free(delayer->drain_timer);
+    free(delayer->source);
+    free(delayer);
+}
