@@ -21,7 +21,7 @@
 #define POM_NAME         "deploy/kafka/pom.xml"
 #define PROPERTIES_NAME  "deploy/kafka/server.properties"
 #define LOGGING_NAME     "deploy/kafka/log4j2.properties"
-#define PROPERTIES_BYTES (64 * 1024)
+#define PROPERTIES_BYTES ((size_t)64 * 1024)
 #define NAME_SIZE_MAX    64
 #define CLUSTER_ID_BYTES 16
 #define CLUSTER_ID_TEXT  24 /* 22 characters, the NUL, and room */
@@ -32,8 +32,8 @@
 /* Free with free(). */
 static char *cache_folder(void)
 {
-    const char *cache = getenv("XDG_CACHE_HOME"); // NOLINT(concurrency-mt-unsafe): one thread
-    const char *home = getenv("HOME");            // NOLINT(concurrency-mt-unsafe)
+    const char *cache = getenv("XDG_CACHE_HOME"); /* NOLINT(concurrency-mt-unsafe): one thread */
+    const char *home = getenv("HOME");            /* NOLINT(concurrency-mt-unsafe) */
     if (cache && *cache)
         return stack_path(cache, CACHE_NAME);
     return stack_path(home && *home ? home : "/tmp", ".cache/" CACHE_NAME);
@@ -69,8 +69,8 @@ static void remove_flat_folder(const char *path)
 {
     DIR *folder = opendir(path);
     const struct dirent *entry = NULL;
-    while (folder && (entry = readdir(folder)) !=
-                         NULL) { // NOLINT(concurrency-mt-unsafe): a stream of our own
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
+    while (folder && (entry = readdir(folder)) != NULL) {
         char *file = stack_path(path, entry->d_name);
         (void)unlink(file);
         free(file);

@@ -67,7 +67,7 @@ char *api_find_url(const struct args *args)
 {
     const char *url = args_text(args, "url");
     if (!url && !args_text(args, "dir"))
-        url = getenv("ERRAND_URL"); // NOLINT(concurrency-mt-unsafe): one thread
+        url = getenv("ERRAND_URL"); /* NOLINT(concurrency-mt-unsafe): one thread */
     return url && *url ? tidy_url(url) : url_of_stack(args);
 }
 

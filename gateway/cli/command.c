@@ -7,7 +7,7 @@
 #include "gateway/cli/output.h"
 #include "schemas/suggest.h"
 
-#define HELP_BYTES_MAX    (64 * 1024)
+#define HELP_BYTES_MAX    ((size_t)64 * 1024)
 #define COMMANDS_MAX      64
 #define COMMAND_WORDS_MAX 128
 

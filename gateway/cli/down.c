@@ -9,8 +9,9 @@
 #include <signal.h>
 #include <stdlib.h>
 
-#define STOP_TIMEOUT_MS 75000 /* the supervisor gives each kind of process 10 s */
-#define GRACE_MS        5000
+#define STOP_TIMEOUT_MS   75000 /* the supervisor gives each kind of process 10 s */
+#define GRACE_MS          5000
+#define LEFTOVER_GRACE_MS 10000
 
 static bool has_leftovers(const struct stack_state *state)
 {
@@ -43,7 +44,7 @@ static int stop(const char *folder, struct stack_state *state)
 static int stop_leftovers(const char *folder, const struct stack_state *state)
 {
     if (has_leftovers(state)) {
-        stack_end_leftovers(state, 2 * GRACE_MS);
+        stack_end_leftovers(state, LEFTOVER_GRACE_MS);
         output_note("the supervisor was gone already; what it left behind is stopped");
     } else {
         output_note("nothing is running in %s", folder);

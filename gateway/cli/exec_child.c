@@ -25,8 +25,8 @@ int exec_child_run(const struct args *args)
     if (args_has(args, "listen")) {
         char pid[24];
         (void)snprintf(pid, sizeof pid, "%lld", (long long)getpid());
-        (void)setenv("LISTEN_PID", pid, 1); // NOLINT(concurrency-mt-unsafe): one thread
-        (void)setenv("LISTEN_FDS", "1", 1); // NOLINT(concurrency-mt-unsafe)
+        (void)setenv("LISTEN_PID", pid, 1); /* NOLINT(concurrency-mt-unsafe): one thread */
+        (void)setenv("LISTEN_FDS", "1", 1); /* NOLINT(concurrency-mt-unsafe) */
     }
     char **words = mem_zalloc(args->item_count + 1, sizeof *words);
     for (size_t i = 0; i < args->item_count; i++)

@@ -7,7 +7,7 @@
 
 #include <stdlib.h>
 
-#define HELP_BYTES_MAX   (64 * 1024)
+#define HELP_BYTES_MAX   ((size_t)64 * 1024)
 #define SUMMARY_COLUMN   16
 #define OPTION_COLUMN    28
 #define OPTION_WORDS_MAX 80

@@ -81,8 +81,8 @@ static void find_files(struct logs *logs, const char *folder)
 {
     DIR *directory = opendir(folder);
     const struct dirent *entry = NULL;
-    while (directory && (entry = readdir(directory)) !=
-                            NULL) // NOLINT(concurrency-mt-unsafe): a stream of our own
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): a stream of our own */
+    while (directory && (entry = readdir(directory)) != NULL)
         add_file(logs, folder, entry->d_name);
     if (directory)
         (void)closedir(directory);

@@ -8,16 +8,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define MESSAGE_SIZE 4096
+#define MESSAGE_SIZE ((size_t)4096)
 #define LINE_CLEAR   "\r\033[K"
 #define COLOUR_ERROR "\033[1;31m"
 #define COLOUR_HINT  "\033[36m"
 
 static bool has_colour(int fd)
 {
-    const char *no_colour =
-        getenv("NO_COLOR"); // NOLINT(concurrency-mt-unsafe): nothing here sets variables meanwhile
-    const char *terminal = getenv("TERM"); // NOLINT(concurrency-mt-unsafe)
+    const char *no_colour = getenv(
+        "NO_COLOR"); /* NOLINT(concurrency-mt-unsafe): nothing here sets variables meanwhile */
+    const char *terminal = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe) */
     return isatty(fd) && !(no_colour && *no_colour) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 

@@ -78,7 +78,7 @@ static int listen_on(const char *address)
 
 static bool bound_address(int fd, char ret_address[STACK_ADDRESS_SIZE])
 {
-    struct sockaddr_storage bound;
+    struct sockaddr_storage bound = { 0 };
     socklen_t size = sizeof bound;
     union {
         struct sockaddr_storage *storage;

@@ -18,7 +18,7 @@
 
 bool program_exists(const char *name)
 {
-    const char *path = getenv("PATH"); // NOLINT(concurrency-mt-unsafe): one thread
+    const char *path = getenv("PATH"); /* NOLINT(concurrency-mt-unsafe): one thread */
     while (path && *path) {
         size_t length = strcspn(path, ":");
         struct buf file = BUF_INIT(STACK_PATH_SIZE);

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define CONFIG_BYTES_MAX (16 * 1024)
+#define CONFIG_BYTES_MAX ((size_t)16 * 1024)
 #define SECRET_BYTES_MAX 256
 #define URL_SCHEME       "redis://"
 

@@ -52,7 +52,7 @@ char *stack_folder(const struct args *args, bool *ret_explicit)
     if (ret_explicit)
         *ret_explicit = given && *given;
     if (!given || !*given)
-        given = getenv("ERRAND_DIR"); // NOLINT(concurrency-mt-unsafe): one thread
+        given = getenv("ERRAND_DIR"); /* NOLINT(concurrency-mt-unsafe): one thread */
     return absolute(given && *given ? given : FOLDER_DEFAULT);
 }
 

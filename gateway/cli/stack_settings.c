@@ -51,7 +51,7 @@ void stack_settings_each(const char *folder, const struct stack_state *state,
 static void set_here(void *arg, const char *name, const char *value)
 {
     (void)arg;
-    (void)setenv(name, value, 1); // NOLINT(concurrency-mt-unsafe): before any thread is started
+    (void)setenv(name, value, 1); /* NOLINT(concurrency-mt-unsafe): before any thread is started */
 }
 
 enum err_code stack_settings_load(const char *folder, const struct stack_state *state,

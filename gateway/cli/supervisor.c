@@ -234,8 +234,14 @@ static void on_helper_exit(void *arg, int64_t exit_status, int signal_number)
 void supervisor_help(struct supervisor *supervisor, const char *name, char *const *argv)
 {
     struct err err = { 0 };
-    if (child_spawn(supervisor, name, argv, -1, on_helper_exit, supervisor, &supervisor->helper,
-                    &err) != ERR_OK)
+    const struct child_program program = {
+        .name = name,
+        .argv = argv,
+        .listen_fd = -1,
+        .on_exit = on_helper_exit,
+        .arg = supervisor,
+    };
+    if (child_spawn(supervisor, &program, &supervisor->helper, &err) != ERR_OK)
         supervisor_fail(supervisor, name, "errand logs supervisor", "%s", err.text);
 }
 
@@ -279,7 +285,8 @@ static enum err_code find_programs(struct supervisor *supervisor, struct err *er
         return err_set(err, ERR_IO,
                        "cannot tell where this program is: /proc/self/exe cannot be read");
     char *copy = mem_dup_text(supervisor->program);
-    supervisor->bin_folder = mem_dup_text(dirname(copy));
+    supervisor->bin_folder =
+        mem_dup_text(dirname(copy)); /* NOLINT(concurrency-mt-unsafe): on a copy */
     free(copy);
     return ERR_OK;
 }

@@ -11,7 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_BYTES_MAX         (16 * 1024 * 1024)
+#define LOG_BYTES_MAX         ((off_t)16 * 1024 * 1024)
 #define INHERITED_FD_ARGUMENT "--listen"
 
 struct stack_process *child_shown(struct child *child)
@@ -42,9 +42,9 @@ static int open_output(const char *folder, const char *name)
     char *path = stack_path(folder, file);
     if (stat(path, &status) == 0 && status.st_size > LOG_BYTES_MAX) {
         (void)snprintf(file, sizeof file, "log/%s.log.1", name);
-        char *older = stack_path(folder, file);
-        (void)rename(path, older);
-        free(older);
+        char *rotated = stack_path(folder, file);
+        (void)rename(path, rotated); /* NOLINT(readability-suspicious-call-argument) */
+        free(rotated);
     }
     int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
     free(path);
@@ -72,31 +72,31 @@ static struct child_env *environment_of(struct supervisor *supervisor, const cha
     return env;
 }
 
-enum err_code child_spawn(struct supervisor *supervisor, const char *name, char *const *argv,
-                          int listen_fd, loop_exit_fn fn, void *arg,
+enum err_code child_spawn(struct supervisor *supervisor, const struct child_program *program,
                           struct loop_process **ret_process, struct err *err)
 {
     struct plan_argv words = { 0 };
     plan_argv_add(&words, "%s", supervisor->program);
     plan_argv_add(&words, "exec-child");
     plan_argv_add(&words, "--parent=%lld", (long long)getpid());
-    if (listen_fd >= 0)
+    if (program->listen_fd >= 0)
         plan_argv_add(&words, INHERITED_FD_ARGUMENT);
     plan_argv_add(&words, "--");
-    for (size_t i = 0; argv[i]; i++)
-        plan_argv_add(&words, "%s", argv[i]);
+    for (size_t i = 0; program->argv[i]; i++)
+        plan_argv_add(&words, "%s", program->argv[i]);
 
-    struct child_env *env = environment_of(supervisor, name);
-    int output = open_output(supervisor->folder, name);
+    struct child_env *env = environment_of(supervisor, program->name);
+    int output = open_output(supervisor->folder, program->name);
     const struct loop_process_options options = {
         .file = supervisor->program,
         .argv = words.words,
         .environment = child_env_list(env),
         .directory = supervisor->folder,
         .stdout_fd = output,
-        .inherit_fd = listen_fd,
+        .inherit_fd = program->listen_fd,
     };
-    enum err_code code = loop_process_start(supervisor->loop, &options, fn, arg, ret_process, err);
+    enum err_code code = loop_process_start(supervisor->loop, &options, program->on_exit,
+                                            program->arg, ret_process, err);
     if (output >= 0)
         (void)close(output);
     child_env_free(env);
@@ -196,8 +196,14 @@ void child_start(struct child *child)
     if (child_is_embedded_broker(child))
         plan_forget_address(child);
     plan_argv_of(child, &argv);
-    enum err_code code = child_spawn(supervisor, shown->name, argv.words, child->listen_fd,
-                                     on_child_exit, child, &child->process, &err);
+    const struct child_program program = {
+        .name = shown->name,
+        .argv = argv.words,
+        .listen_fd = child->listen_fd,
+        .on_exit = on_child_exit,
+        .arg = child,
+    };
+    enum err_code code = child_spawn(supervisor, &program, &child->process, &err);
     plan_argv_clear(&argv);
     if (code == ERR_OK) {
         shown->id = stack_pid_of(loop_process_pid(child->process));

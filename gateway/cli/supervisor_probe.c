@@ -16,7 +16,7 @@
 #define PROBE_CALM_MS     1000
 #define PROBE_TIMEOUT_MS  2000
 #define PORT_TIMEOUT_MS   1000
-#define ANSWER_BYTES_MAX  (64 * 1024)
+#define ANSWER_BYTES_MAX  ((size_t)64 * 1024)
 #define REDIS_PENDING_MAX 16
 
 /* One look at the broker at a time; between two the loop owns it. */

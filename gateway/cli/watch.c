@@ -14,7 +14,7 @@
 
 #define LOOK_EVERY_MS   50
 #define LOG_TAIL_LINES  12
-#define LOG_TAIL_BYTES  (64 * 1024)
+#define LOG_TAIL_BYTES  ((size_t)64 * 1024)
 #define LOG_FILE_MAX    ((size_t)64 * 1024 * 1024)
 #define STOP_TIMEOUT_MS 60000
 

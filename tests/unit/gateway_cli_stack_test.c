@@ -39,6 +39,7 @@ static int remove_entry(const char *path, const struct stat *status, int kind, s
 
 static int remove_folder(void **state)
 {
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
     (void)nftw(*state, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     free(*state);
     return 0;
