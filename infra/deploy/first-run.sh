@@ -9,14 +9,12 @@ payload='{"author": "any", "topic": "time"}'
 
 "$errand" up
 printf '\nA first job: a call to a third party (the simulator plays it), from HTTP through Kafka to Redis and back.\n'
-printf '\n$ errand submit quote.fetch -d %q --wait\n' "$payload"
+printf '\n$ errand submit quote.fetch -d %s --wait\n' "'$payload'"
 "$errand" submit quote.fetch -d "$payload" --wait
 cat <<EOT
 
-Everything keeps running. What to try next:
-  $errand types                          the jobs there are
+Everything keeps running; \`make stop\` ends it. Some more to try:
+  $errand submit quote.fetch --wait -d '{"author": "wilde", "simulate": "fail=2"}'    a third party that fails twice
   $errand submit order.price --wait -d '{"region": "DE", "lines": [{"sku": "pen", "quantity": 12, "unit_cents": 199}]}'
-  $errand status                         the processes and their addresses
-  $errand load quote.fetch --rate 200    some load, with latencies
-  make stop                              stops it all
+  $errand load quote.fetch --rate 200/s --duration 10s -d '{"author": "any"}'         load, with its latencies
 EOT
