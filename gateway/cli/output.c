@@ -15,14 +15,16 @@
 
 static bool has_colour(int fd)
 {
-    const char *no_colour = getenv(
-        "NO_COLOR"); /* NOLINT(concurrency-mt-unsafe): nothing here sets variables meanwhile */
-    const char *terminal = getenv("TERM"); /* NOLINT(concurrency-mt-unsafe) */
+    /* NOLINTBEGIN(concurrency-mt-unsafe): nothing here sets variables meanwhile */
+    const char *no_colour = getenv("NO_COLOR");
+    const char *terminal = getenv("TERM");
+    /* NOLINTEND(concurrency-mt-unsafe) */
     return isatty(fd) && !(no_colour && *no_colour) && !(terminal && strcmp(terminal, "dumb") == 0);
 }
 
 /* Messages carry texts of servers and files: made safe for the terminal as table cells are. */
-static void say(const char *label, const char *colour, const char *format, va_list arguments)
+__attribute__((format(printf, 3, 0))) static void say(const char *label, const char *colour,
+                                                      const char *format, va_list arguments)
 {
     char message[MESSAGE_SIZE];
     (void)vsnprintf(message, sizeof message, format, arguments);

@@ -22,7 +22,8 @@
 #define SUPERVISOR_BACKOFF_MS_MAX   5000
 #define SUPERVISOR_LIFE_MS                                                                         \
     30000 /* a child that lived this long starts from the first backoff again */
-#define SUPERVISOR_STOP_GRACE_MS 10000 /* from SIGTERM to SIGKILL */
+/* From SIGTERM to SIGKILL: a gateway may drain for 10 s. */
+#define SUPERVISOR_STOP_GRACE_MS 12000
 #define SUPERVISOR_WHY_SIZE      256
 #define SUPERVISOR_ARGV_MAX      24
 
