@@ -214,6 +214,8 @@ static enum err_code open_producer(struct worker *worker, struct err *err)
         .producer = worker->producer,
         .namespace_ = config->namespace_,
         .source = worker->source,
+        .tiers = config->delayer.tiers,
+        .tier_count = config->delayer.tier_count,
     };
     static const enum topic_kind kinds[] = { TOPIC_COMMANDS, TOPIC_REPLIES, TOPIC_DEAD };
     size_t count = 0;

@@ -188,6 +188,8 @@ void dispatch_tell_started(void *arg);
 /* --- worker_outcome.c --- */
 /* What a handler said; arg: the attempt. */
 void outcome_of_handler(void *arg, const struct outcome *outcome);
+/* The attempt is due so late that it waits in a delay topic. */
+void outcome_wait(struct attempt *attempt);
 /* The attempt ends without having run. */
 void outcome_expired(struct attempt *attempt);
 void outcome_failed(struct attempt *attempt, const struct err *err);

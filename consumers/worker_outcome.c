@@ -69,18 +69,20 @@ static enum err_code publish_outcome(struct attempt *attempt, struct err *err)
                          err);
 }
 
+/* The job's next command: of the next attempt, or of the same one when it only has to wait. */
 static enum err_code publish_next(struct attempt *attempt, struct err *err)
 {
     struct job_command next = *attempt->command;
     next.turn++;
-    next.attempt++;
+    if (attempt->event == JOB_EVENT_RETRYING)
+        next.attempt++;
     next.due_at_ms = attempt->next_at_ms;
     if (next.facts.origin_offset < 0) {
         next.facts.origin_partition = attempt->partition->number;
         next.facts.origin_offset = attempt->offset;
     }
-    return publish_command(&attempt->partition->worker->publish, &next, on_acknowledged, attempt,
-                           err);
+    return publish_handoff(&attempt->partition->worker->publish, &next, clock_wall_ms(),
+                           on_acknowledged, attempt, err);
 }
 
 static enum err_code publish_dead_letter(struct attempt *attempt, struct err *err)
@@ -305,6 +307,12 @@ void outcome_failed(struct attempt *attempt, const struct err *err)
     attempt->failure = *err;
     attempt->failure_class = err_class_of(err->code);
     give_up(attempt);
+}
+
+void outcome_wait(struct attempt *attempt)
+{
+    attempt->next_at_ms = attempt->command->due_at_ms;
+    begin(attempt, PUBLISH_NEXT, PUBLISH_NOTHING);
 }
 
 void outcome_expired(struct attempt *attempt)

@@ -355,6 +355,9 @@ static void admit(struct attempt *attempt)
         err_field(&err, ERR_UNKNOWN_TYPE, "type",
                   "this worker's configuration has no type \"%.*s\"", SPAN_ARG(facts->type));
         outcome_failed(attempt, &err);
+    } else if (topic_tier_for(worker->publish.tiers, worker->publish.tier_count,
+                              attempt->command->due_at_ms - now_ms)) {
+        outcome_wait(attempt);
     } else if (attempt->command->due_at_ms > now_ms) {
         attempt->state = ATTEMPT_WAITING;
         attempt->due = loop_timer_new(worker->loop, on_due, attempt);

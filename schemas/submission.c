@@ -5,13 +5,14 @@
 #include "schemas/json.h"
 #include "schemas/json_scan.h"
 #include "schemas/suggest.h"
+#include "schemas/timefmt.h"
 
 #include <stdio.h>
 
 #define KEY_SIZE_MAX        255
 #define CANONICAL_BYTES_MAX (16 * 1024 * 1024)
 
-static const char *const members[] = { "type", "payload", "labels" };
+static const char *const members[] = { "type", "payload", "labels", "delay", "run_at" };
 #define MEMBER_COUNT (sizeof members / sizeof *members)
 
 /* Collects labels, or the first error. */
@@ -38,7 +39,7 @@ static void check_member(void *arg, struct span name, const struct json *value)
     const char *near = suggest_nearest(name, members, MEMBER_COUNT);
     reading->code =
         err_field(reading->err, ERR_UNKNOWN_FIELD, field, "there is no field \"%s\"%s%s%s", field,
-                  near ? "; did you mean \"" : " (there are: type, payload, labels)",
+                  near ? "; did you mean \"" : " (there are: type, payload, labels, delay, run_at)",
                   near ? near : "", near ? "\"?" : "");
 }
 
@@ -77,6 +78,43 @@ static enum err_code read_labels(struct submission *submission, size_t labels_ma
     return reading.code;
 }
 
+/* A number of seconds, or a duration as text ("90s", "PT1M30S"). */
+static enum err_code read_delay(struct submission *submission, struct err *err)
+{
+    const struct json *delay = json_get(submission->json, "delay");
+    double seconds;
+    submission->delay_ms = -1;
+    if (!delay)
+        return ERR_OK;
+    bool good = false;
+    if (json_real_of(delay, &seconds)) {
+        good = seconds >= 0 && seconds * 1000 <= (double)SUBMISSION_DELAY_MS_MAX;
+        submission->delay_ms = good ? (int64_t)(seconds * 1000) : -1;
+    } else if (json_type_of(delay) == JSON_TYPE_TEXT) {
+        good = timefmt_parse_duration(json_text(delay), &submission->delay_ms) &&
+               submission->delay_ms <= SUBMISSION_DELAY_MS_MAX;
+    }
+    if (!good)
+        return err_field(
+            err, ERR_INVALID_FIELD, "delay",
+            "delay is a number of seconds or a duration such as \"90s\" or \"PT1M30S\", "
+            "of at most 7 days");
+    return ERR_OK;
+}
+
+static enum err_code read_run_at(struct submission *submission, struct err *err)
+{
+    const struct json *run_at = json_get(submission->json, "run_at");
+    if (!run_at)
+        return ERR_OK;
+    if (submission->delay_ms >= 0)
+        return err_field(err, ERR_INVALID_FIELD, "run_at", "give delay or run_at, not both");
+    if (!timefmt_parse_rfc3339(json_text(run_at), &submission->run_at_ms))
+        return err_field(err, ERR_INVALID_FIELD, "run_at",
+                         "run_at is a time of RFC 3339 such as \"2026-11-24T09:30:00Z\"");
+    return ERR_OK;
+}
+
 static enum err_code read_members(struct submission *submission, struct span body,
                                   const struct submission_limits *limits, struct err *err)
 {
@@ -101,7 +139,12 @@ static enum err_code read_members(struct submission *submission, struct span bod
     if (!json_scan_member(body, "payload", &submission->payload))
         return err_field(err, ERR_INVALID_FIELD, "payload", "payload cannot be read");
     size_t labels_max = limits->labels_max < JOB_LABELS_MAX ? limits->labels_max : JOB_LABELS_MAX;
-    return read_labels(submission, labels_max, err);
+    enum err_code code = read_labels(submission, labels_max, err);
+    if (code == ERR_OK)
+        code = read_delay(submission, err);
+    if (code == ERR_OK)
+        code = read_run_at(submission, err);
+    return code;
 }
 
 enum err_code submission_parse(struct span body, const struct submission_limits *limits,

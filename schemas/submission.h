@@ -13,6 +13,9 @@ struct submission_limits {
     size_t labels_max;
 };
 
+/* The farthest that a job may be put off. */
+#define SUBMISSION_DELAY_MS_MAX (INT64_C(7) * 24 * 3600 * 1000)
+
 #define SUBMISSION_LABEL_NAME_MAX  63
 #define SUBMISSION_LABEL_VALUE_MAX 255
 
@@ -22,6 +25,8 @@ struct submission {
     struct span payload; /* the bytes of the member's value, untouched */
     struct job_label labels[JOB_LABELS_MAX];
     size_t label_count;
+    int64_t delay_ms;  /* -1: none; else run_at_ms is 0 */
+    int64_t run_at_ms; /* 0: none */
     struct json *json;
 };
 

@@ -80,9 +80,12 @@ static void answer_accepted(struct submitting *submitting, const struct job_reco
         read_start(gateway, req, &waited_for, &options);
         return;
     }
-    struct job_record accepted = { .facts = submitting->command.facts,
-                                   .state = JOB_QUEUED,
-                                   .version = -1 };
+    const struct job_facts *facts = &submitting->command.facts;
+    struct job_record accepted = {
+        .facts = *facts,
+        .state = facts->run_at_ms > facts->created_at_ms ? JOB_SCHEDULED : JOB_QUEUED,
+        .version = -1,
+    };
     accepted.facts.origin_offset = -1;
     struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
     job_json(record ? record : &accepted, gateway->config->namespace_, clock_wall_ms(), &body);
@@ -276,12 +279,16 @@ static void make_command(struct submitting *submitting)
     facts->labels = submission->labels;
     facts->label_count = submission->label_count;
     facts->created_at_ms = now_ms;
-    facts->not_after_ms = now_ms + type->max_age_ms;
+    facts->run_at_ms =
+        submission->delay_ms > 0 ? now_ms + submission->delay_ms : submission->run_at_ms;
+    int64_t due_ms = facts->run_at_ms > now_ms ? facts->run_at_ms : now_ms;
+    facts->not_after_ms = due_ms + type->max_age_ms;
     facts->forget_at_ms = facts->not_after_ms + type->retention_ms;
     facts->request_id = http_request_id(submitting->req);
     facts->origin_offset = -1;
     read_trace(submitting);
     submitting->command.attempt = 1;
+    submitting->command.due_at_ms = facts->run_at_ms;
     submitting->command.payload = submission->payload;
 }
 
@@ -323,6 +330,9 @@ static enum err_code prepare(struct submitting *submitting, struct buf *key, str
         code = submission_parse(http_body(req), &limits, &submitting->submission, err);
     if (code == ERR_OK)
         code = find_type(submitting, err);
+    if (code == ERR_OK &&
+        submitting->submission.run_at_ms - clock_wall_ms() > SUBMISSION_DELAY_MS_MAX)
+        code = err_field(err, ERR_INVALID_FIELD, "run_at", "run_at may be at most 7 days ahead.");
     return code;
 }
 

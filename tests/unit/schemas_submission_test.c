@@ -34,6 +34,28 @@ static void a_submission_keeps_the_payloads_bytes(void **state)
     submission_clear(&submission);
 }
 
+static void a_job_may_be_put_off(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *body;
+        int64_t delay_ms, run_at_ms;
+    } cases[] = {
+        { "{\"type\":\"x\",\"payload\":{}}", -1, 0 },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":1.5}", 1500, 0 },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":\"PT1M\"}", 60000, 0 },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":\"90s\"}", 90000, 0 },
+        { "{\"type\":\"x\",\"payload\":{},\"run_at\":\"1970-01-01T00:00:09Z\"}", -1, 9000 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct submission submission;
+        assert_int_equal(parse(cases[i].body, &submission, NULL), ERR_OK);
+        assert_int_equal(submission.delay_ms, cases[i].delay_ms);
+        assert_int_equal(submission.run_at_ms, cases[i].run_at_ms);
+        submission_clear(&submission);
+    }
+}
+
 static void mistakes_name_their_field(void **state)
 {
     (void)state;
@@ -64,6 +86,14 @@ static void mistakes_name_their_field(void **state)
         { "{\"type\":\"x\",\"payload\":{},\"labels\":{\"a\":\"1\",\"b\":\"2\",\"c\":\"3\"}}",
           ERR_INVALID_FIELD, "labels", "at most 2" },
         { "{\"type\":\"x\",\"payload\":{\"a\":[[[[[[[[1]]]]]]]]}}", ERR_TOO_DEEP, "", "8" },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":-1}", ERR_INVALID_FIELD, "delay", "7 days" },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":\"8d\"}", ERR_INVALID_FIELD, "delay",
+          "7 days" },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":\"soon\"}", ERR_INVALID_FIELD, "delay", "90s" },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":true}", ERR_INVALID_FIELD, "delay", "90s" },
+        { "{\"type\":\"x\",\"payload\":{},\"run_at\":5}", ERR_INVALID_FIELD, "run_at", "RFC 3339" },
+        { "{\"type\":\"x\",\"payload\":{},\"delay\":1,\"run_at\":\"2026-11-24T09:30:00Z\"}",
+          ERR_INVALID_FIELD, "run_at", "not both" },
         { "{\"type\":\"\xff\",\"payload\":{}}", ERR_INVALID_TEXT, "", "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -154,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_submission_keeps_the_payloads_bytes),
+        cmocka_unit_test(a_job_may_be_put_off),
         cmocka_unit_test(mistakes_name_their_field),
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(bodies_that_mean_the_same_have_one_fingerprint),

@@ -1,0 +1,42 @@
+"""Jobs that are put off: through the delay topics, never early, on time to a quarter of a second.
+
+proves P-6a, P-34a
+SPDX-License-Identifier: Apache-2.0
+"""
+from datetime import datetime
+
+from stack import headers_of
+
+PAYLOAD = {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]}
+DELAYS_S = [0.5, 1, 1.5, 2.5, 4, 6, 9, 12, 15]
+LATE_S_MAX = 0.25
+
+
+def instant(text):
+    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
+
+
+def assert_on_time(job):
+    assert job["state"] == "succeeded"
+    late_s = instant(job["started_at"]) - instant(job["run_at"])
+    assert 0 <= late_s <= LATE_S_MAX, (job["run_at"], job["started_at"])
+
+
+def test_a_delayed_job_begins_on_time_and_never_early(stack):
+    jobs = [stack.submit("order.price", PAYLOAD, delay=delay) for delay in DELAYS_S]
+    assert {job["state"] for job in jobs} == {"scheduled"}
+    for job in jobs:
+        assert_on_time(stack.wait(job["id"], deadline_s=60))
+
+
+def test_a_long_delay_waits_in_the_longest_tier_that_fits(stack):
+    job = stack.submit("order.price", PAYLOAD, delay="PT12S")
+    assert_on_time(stack.wait(job["id"], deadline_s=60))
+    waited = [record for record in stack.kafka("delay.10s") if headers_of(record)["ce_subject"] == job["id"]]
+    assert len(waited) == 1
+
+
+def test_a_time_that_has_passed_is_now(stack):
+    job = stack.submit("order.price", PAYLOAD, run_at="2020-01-01T00:00:00Z")
+    assert job["state"] == "queued"
+    assert stack.wait(job["id"])["state"] == "succeeded"
