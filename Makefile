@@ -88,11 +88,15 @@ tests-built: $(TESTS) $(BENCHES)
 # --- Rules ---------------------------------------------------------------------------------------------------------
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(filter $(1)/%,$(MODULES)))
 generated = $(patsubst $(GEN)/%.c,$(BUILD)/gen/%.o,$(filter $(GEN)/$(1)/%,$(PROTO_C) $(EMBED_C)))
+# An archive is made anew also when a source has gone: its list of objects is kept beside it.
+members   = $(call objects,$(1)) $(call generated,$(1))
+same      = $(and $(findstring $(1),$(2)),$(findstring $(2),$(1)))
 define archive
-$(BUILD)/lib$(1).a: $(call objects,$(1)) $(call generated,$(1))
+$(BUILD)/lib$(1).a: $(call members,$(1)) $(if $(call same,$(file <$(BUILD)/lib$(1).list),$(call members,$(1))),,force)
 	@mkdir -p $$(@D)
 	@rm -f $$@
-	@ar rcs $$@ $$^
+	@ar rcs $$@ $$(filter %.o,$$^)
+	@echo '$(call members,$(1))' >$(BUILD)/lib$(1).list
 endef
 $(foreach l,$(LAYERS),$(eval $(call archive,$(l))))
 
@@ -125,11 +129,12 @@ $(BUILD)/gen/infra/embed_table.o: $(EMBED_C) $(EMBED) Makefile
 $(BUILD)/tests/tsan_shim.o: tests/tsan_shim.c Makefile
 	@mkdir -p $(@D)
 	@$(CC) -std=gnu17 -g -O1 -c -o $@ $<
-# The public contract says `string`; for C the same wire field is generated as bytes, since protobuf-c's strings lose what follows a NUL.
+# The public contract says `string`; for C the same wire field is generated as bytes, since protobuf-c's strings lose
+# what follows a NUL. protoc-c speaks only when it fails: a newer one warns each time that its name will change.
 $(GEN)/%.pb-c.c: %.proto
 	@mkdir -p $(GEN)/proto/$(*D)
 	@sed 's/\bstring \([a-z]\)/bytes \1/' $< >$(GEN)/proto/$<
-	@protoc-c --proto_path=$(GEN)/proto --c_out=$(GEN) $(GEN)/proto/$<
+	@said=$$(protoc-c --proto_path=$(GEN)/proto --c_out=$(GEN) $(GEN)/proto/$< 2>&1) || { echo "$$said" >&2; exit 1; }
 $(EMBED_C): infra/embed.sh $(EMBED) Makefile
 	@mkdir -p $(@D)
 	@infra/embed.sh $(EMBED) >$@
@@ -176,7 +181,7 @@ cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@infra/deploy/install-deps.sh build check
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) MODE=cov T=schemas unit
-	@gcovr --root . --object-directory build/cov --filter 'schemas/' --fail-under-line 95
+	@gcovr --root . --object-directory build/cov --filter 'schemas/' --fail-under-line 95 build/cov/schemas
 .PHONY: bench benches
 benches: $(BENCHES)
 bench: ## how near the stack comes to what its libraries can do, measured now (ROW=name: one row)
