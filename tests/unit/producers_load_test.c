@@ -1,5 +1,6 @@
 /* The load generator: its schedule, its requests, and a whole run against a server that answers,
- * refuses, hangs up and keeps silent by turns. SPDX-License-Identifier: Apache-2.0 */
+ * refuses, hangs up and keeps silent by turns.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
