@@ -322,7 +322,9 @@ static void end_parked(struct http_server *server)
     while (server->parked) {
         struct http_request *req = server->parked;
         tell_closed(req);
-        if (req->state == HTTP_STATE_PARKED)
+        if (req->state == HTTP_STATE_PARKED && req->stream.read)
+            http_server_unpark(req, HTTP_STATE_GONE);
+        else if (req->state == HTTP_STATE_PARKED)
             http_reply_problem(req, &err, 1, NULL);
     }
 }

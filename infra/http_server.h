@@ -13,6 +13,8 @@
 #include "infra/metrics.h"
 #include "schemas/buf.h"
 
+#include <sys/types.h>
+
 struct http_server;
 struct http_request;
 
@@ -82,16 +84,41 @@ struct http_header_line {
     const char *name;
     const char *value;
 };
+
+/* A body that is made while it is sent. */
+struct http_stream {
+    /* Writes up to `size` bytes of the body from `offset` on and returns how many, or one of enum
+     * http_stream_word. */
+    ssize_t (*read)(void *arg, uint64_t offset, char *to, size_t size);
+    /* Called once, when nothing more will be read: it is out, or the client has gone. May be NULL.
+     */
+    void (*end)(void *arg);
+    void *arg;
+    int64_t size; /* Content-Length; -1: unknown, the body goes out in chunks */
+};
+enum http_stream_word {
+    HTTP_STREAM_LATER = 0,  /* nothing yet: http_stream_go_on will be called */
+    HTTP_STREAM_END = -1,   /* that was all */
+    HTTP_STREAM_BREAK = -2, /* the connection is cut off here */
+};
+
 struct http_answer {
     int status;
     const char *content_type;               /* NULL: none */
     struct span body;                       /* copied */
+    const struct http_stream *stream;       /* in place of body; copied. NULL: none */
     const struct http_header_line *headers; /* beside Content-Type, X-Request-Id */
     size_t header_count;
     bool close; /* Connection: close */
 };
-/* Answers; `req` is gone afterwards. Allowed at any time on the loop's thread, once. */
+/* Answers; `req` is gone afterwards, or with a stream when its `end` is called. Allowed at any time
+ * on the loop's thread, once. */
 void http_reply(struct http_request *req, const struct http_answer *answer);
+/* There is more to read from a stream that said HTTP_STREAM_LATER. */
+void http_stream_go_on(struct http_request *req);
+/* Resets the connection instead of answering; `req` is gone afterwards. Allowed as http_reply is.
+ */
+void http_reset(struct http_request *req);
 /* Answers with application/problem+json (RFC 9457): type, title, status, detail, code, field,
  * instance, request_id. `extra` is more members, e.g. "\"id\":\"...\"", or NULL. retry_after_s > 0
  * adds Retry-After. */

@@ -6,6 +6,7 @@
  *   http_server_routes.c   which route takes it, and the metrics by route
  *   http_server_request.c  the life of a request, and what a handler can ask
  *   http_server_reply.c    answers
+ *   http_server_stream.c   answers that are made while they are sent, and resets
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_SERVER_INTERNAL_H
 #define INFRA_HTTP_SERVER_INTERNAL_H
@@ -130,7 +131,7 @@ enum http_state {
     HTTP_STATE_PARKED,   /* suspended, in server->parked, waits for http_reply */
     HTTP_STATE_ANSWERED, /* `response` waits for libmicrohttpd to come back to the request */
     HTTP_STATE_SENDING,  /* handed to libmicrohttpd */
-    HTTP_STATE_GONE,     /* its client has gone: waits to be closed */
+    HTTP_STATE_GONE,     /* its client has gone, or was sent away: waits to be closed */
 };
 
 struct http_request {
@@ -159,6 +160,7 @@ struct http_request {
     void *context;
     void (*on_close)(struct http_request *req, void *context);
     struct MHD_Response *response;
+    struct http_stream stream; /* `read` is NULL: none */
     int status;
 };
 
@@ -194,6 +196,14 @@ void http_server_wake(struct http_server *server);
 void http_server_park(struct http_request *req);
 /* Takes a parked request off the list and resumes its connection. */
 void http_server_unpark(struct http_request *req, enum http_state state);
+
+/* --- http_server_stream.c --- */
+
+/* The answer that reads from `stream`, which the request keeps. */
+struct MHD_Response *http_stream_response(struct http_request *req,
+                                          const struct http_stream *stream);
+/* Tells the stream's owner that nothing more will be read. */
+void http_stream_end(const struct http_stream *stream);
 
 /* --- http_server_request.c: libmicrohttpd's callbacks --- */
 

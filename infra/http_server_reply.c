@@ -9,12 +9,14 @@
 
 enum { PROBLEM_BYTES_MAX = 64 * 1024, RETRY_AFTER_CHARS = 24 };
 
-static struct MHD_Response *make_response(const struct http_request *req,
+static struct MHD_Response *make_response(struct http_request *req,
                                           const struct http_answer *answer)
 {
     /* libmicrohttpd frees the copy. */
-    struct MHD_Response *response = MHD_create_response_from_buffer(
-        answer->body.size, mem_dup(answer->body), MHD_RESPMEM_MUST_FREE);
+    struct MHD_Response *response =
+        answer->stream ? http_stream_response(req, answer->stream)
+                       : MHD_create_response_from_buffer(answer->body.size, mem_dup(answer->body),
+                                                         MHD_RESPMEM_MUST_FREE);
     assert(response);
     bool cacheable = false;
     if (answer->content_type)
@@ -40,6 +42,8 @@ void http_reply(struct http_request *req, const struct http_answer *answer)
         /* Answered while the others whose clients have gone are being told: it need not be told any
          * more. */
         req->on_close = NULL;
+        if (answer->stream)
+            http_stream_end(answer->stream);
         return;
     }
     assert(!req->response);

@@ -60,6 +60,7 @@ void http_request_end(void *cls, struct MHD_Connection *mhd, void **req_cls,
     http_connection_idle(req->connection);
     if (req->response)
         MHD_destroy_response(req->response);
+    http_stream_end(&req->stream);
     buf_free(&req->body);
     buf_free(&req->allow);
     free(req->refusal);
@@ -155,6 +156,8 @@ static enum MHD_Result handle(struct http_request *req)
         req->route->route->handler(req, req->server->arg);
     if (req->response)
         return send_answer(req);
+    if (req->state == HTTP_STATE_GONE)
+        return MHD_NO;
     http_server_park(req);
     return MHD_YES;
 }

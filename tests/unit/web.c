@@ -103,6 +103,63 @@ static void on_problem(struct http_request *req, void *arg)
     http_reply_problem(req, &err, 7, "\"id\":\"x\"");
 }
 
+static void on_stream_time(void *arg)
+{
+    struct web *web = arg;
+    http_stream_go_on(web->streaming);
+}
+
+static ssize_t read_stream(void *arg, uint64_t offset, char *to, size_t size)
+{
+    struct web *web = arg;
+    assert_true(size >= 2);
+    assert_int_equal(offset, 2 * web->stream_pieces);
+    if (web->stream_pieces == WEB_STREAM_PIECES)
+        return web->stream_break ? HTTP_STREAM_BREAK : HTTP_STREAM_END;
+    if (!web->stream_due) {
+        web->stream_due = true;
+        loop_timer_start(web->stream_timer, WEB_STREAM_MS, 0);
+        return HTTP_STREAM_LATER;
+    }
+    web->stream_due = false;
+    web->stream_pieces++;
+    memcpy(to, "ab", 2);
+    return 2;
+}
+
+static void end_stream(void *arg)
+{
+    struct web *web = arg;
+    loop_timer_free(web->stream_timer);
+    web->streaming = NULL;
+    sem_post(&web->stream_ended);
+}
+
+/* Two bytes every WEB_STREAM_MS. */
+static void on_stream(struct http_request *req, void *arg)
+{
+    struct web *web = arg;
+    struct span how = http_param(req, 0);
+    web->streaming = req;
+    web->stream_pieces = 0;
+    web->stream_due = false;
+    web->stream_break = !span_is(how, "chunks");
+    web->stream_timer = loop_timer_new(web->loop, on_stream_time, web);
+    const struct http_stream stream = {
+        .read = read_stream,
+        .end = end_stream,
+        .arg = web,
+        .size = span_is(how, "short") ? 3 * WEB_STREAM_PIECES : -1,
+    };
+    http_reply(req, &(struct http_answer){ .status = 200, .stream = &stream });
+}
+
+static void on_reset(struct http_request *req, void *arg)
+{
+    (void)arg;
+    http_reset(req);
+}
+
 static const struct http_route routes[] = {
     { "GET", "/echo", on_echo, 0 },
     { "POST", "/echo", on_echo, WEB_BODY_MAX },
@@ -113,6 +170,8 @@ static const struct http_route routes[] = {
     { "GET", "/headers", on_headers, 0 },
     { "GET", "/problem", on_problem, 0 },
     { "GET", "/console/", on_echo, 0 },
+    { "GET", "/stream/{how}", on_stream, 0 },
+    { "GET", "/reset", on_reset, 0 },
 };
 
 /* --- the server in its thread --- */
@@ -186,6 +245,7 @@ static int set_up_with(void **state, const char *listen_at)
     sem_init(&web->done, 0, 0);
     sem_init(&web->parked, 0, 0);
     sem_init(&web->closed, 0, 0);
+    sem_init(&web->stream_ended, 0, 0);
     web_open(web, -1);
     assert_int_equal(pthread_create(&web->thread, NULL, run_loop, web), 0);
     *state = web;

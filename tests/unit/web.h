@@ -14,6 +14,8 @@ enum {
     WEB_BODY_MAX = 64,          /* of POST /echo */
     WEB_CONFIG_BODY_MAX = 1024, /* of POST /big */
     WEB_IDLE_TIMEOUT_MS = 500,
+    WEB_STREAM_PIECES = 5,
+    WEB_STREAM_MS = 20,
 };
 
 #define HOST  "Host: test\r\n"
@@ -30,6 +32,11 @@ struct web {
     sem_t closed;                 /* on_close has been called */
     struct http_request *waiting; /* of GET /wait */
     int closes;
+    struct http_request *streaming; /* of GET /stream/... */
+    size_t stream_pieces;           /* that have gone out */
+    bool stream_due, stream_break;
+    struct loop_timer *stream_timer;
+    sem_t stream_ended;
 };
 
 /* Set-up and tear-down of a test: *state is a struct web. */
