@@ -382,11 +382,21 @@ static void on_later(void *arg)
     finish(run, &outcome);
 }
 
-static enum err_code send_request(struct handler_run *run, const struct request *request)
+/* The type's own limit, else the target's; never beyond the job's deadline. */
+static int64_t timeout_of(const struct call *call, const struct job_facts *facts)
 {
-    const struct call *call = run->call;
     int64_t timeout_ms =
         call->type->call.timeout_ms ? call->type->call.timeout_ms : call->target->timeout_ms;
+    int64_t left_ms = facts->deadline_ms - clock_wall_ms();
+    if (facts->deadline_ms && left_ms < timeout_ms)
+        timeout_ms = left_ms > 1 ? left_ms : 1;
+    return timeout_ms;
+}
+
+static enum err_code send_request(struct handler_run *run, const struct job_command *command,
+                                  const struct request *request)
+{
+    const struct call *call = run->call;
     struct http_call_options options = {
         .method = call->type->call.method,
         .url = request->url.data,
@@ -394,7 +404,7 @@ static enum err_code send_request(struct handler_run *run, const struct request 
         .header_count = request->header_count,
         .body = call->body ? buf_span(&request->body) : (struct span){ 0 },
         .connect_timeout_ms = call->target->connect_timeout_ms,
-        .timeout_ms = timeout_ms,
+        .timeout_ms = timeout_of(call, &command->facts),
         .response_bytes_max = (size_t)call->target->response_bytes_max,
     };
     return http_call_start(call->tools->http, &options, on_response, run, &run->http, &run->err);
@@ -409,7 +419,7 @@ static struct handler_run *call_start(struct handler *handler, const struct job_
     struct request request = { .url = BUF_INIT(URL_BYTES_MAX), .body = BUF_INIT(BODY_BYTES_MAX) };
     enum err_code code = build(&request, call, command, &run->err);
     if (code == ERR_OK)
-        code = send_request(run, &request);
+        code = send_request(run, command, &request);
     if (code) {
         run->later = loop_timer_new(call->tools->loop, on_later, run);
         loop_timer_start(run->later, 0, 0);

@@ -12,7 +12,7 @@
 #define KEY_SIZE_MAX        255
 #define CANONICAL_BYTES_MAX (16 * 1024 * 1024)
 
-static const char *const members[] = { "type", "payload", "labels", "delay", "run_at" };
+static const char *const members[] = { "type", "payload", "labels", "delay", "run_at", "deadline" };
 #define MEMBER_COUNT (sizeof members / sizeof *members)
 
 /* Collects labels, or the first error. */
@@ -37,10 +37,10 @@ static void check_member(void *arg, struct span name, const struct json *value)
     snprintf(field, sizeof field, "%.*s", (int)(name.size < 60 ? name.size : 60),
              (const char *)name.data);
     const char *near = suggest_nearest(name, members, MEMBER_COUNT);
-    reading->code =
-        err_field(reading->err, ERR_UNKNOWN_FIELD, field, "there is no field \"%s\"%s%s%s", field,
-                  near ? "; did you mean \"" : " (there are: type, payload, labels, delay, run_at)",
-                  near ? near : "", near ? "\"?" : "");
+    reading->code = err_field(
+        reading->err, ERR_UNKNOWN_FIELD, field, "there is no field \"%s\"%s%s%s", field,
+        near ? "; did you mean \"" : " (there are: type, payload, labels, delay, run_at, deadline)",
+        near ? near : "", near ? "\"?" : "");
 }
 
 static void read_label(void *arg, struct span name, const struct json *value)
@@ -115,6 +115,19 @@ static enum err_code read_run_at(struct submission *submission, struct err *err)
     return ERR_OK;
 }
 
+/* A time, or a duration from acceptance on. */
+static enum err_code read_deadline(struct submission *submission, struct err *err)
+{
+    const struct json *deadline = json_get(submission->json, "deadline");
+    struct span text = json_text(deadline);
+    if (!deadline || timefmt_parse_rfc3339(text, &submission->deadline_ms) ||
+        (timefmt_parse_duration(text, &submission->deadline_after_ms) &&
+         submission->deadline_after_ms > 0))
+        return ERR_OK;
+    return err_field(err, ERR_INVALID_FIELD, "deadline",
+                     "deadline is a time of RFC 3339, or a duration from now such as \"30s\"");
+}
+
 static enum err_code read_members(struct submission *submission, struct span body,
                                   const struct submission_limits *limits, struct err *err)
 {
@@ -144,6 +157,8 @@ static enum err_code read_members(struct submission *submission, struct span bod
         code = read_delay(submission, err);
     if (code == ERR_OK)
         code = read_run_at(submission, err);
+    if (code == ERR_OK)
+        code = read_deadline(submission, err);
     return code;
 }
 

@@ -283,6 +283,10 @@ static void make_command(struct submitting *submitting)
         submission->delay_ms > 0 ? now_ms + submission->delay_ms : submission->run_at_ms;
     int64_t due_ms = facts->run_at_ms > now_ms ? facts->run_at_ms : now_ms;
     facts->not_after_ms = due_ms + type->max_age_ms;
+    facts->deadline_ms = submission->deadline_after_ms ? now_ms + submission->deadline_after_ms
+                                                       : submission->deadline_ms;
+    if (facts->deadline_ms && facts->deadline_ms < facts->not_after_ms)
+        facts->not_after_ms = facts->deadline_ms; /* no attempt begins after it */
     facts->forget_at_ms = facts->not_after_ms + type->retention_ms;
     facts->request_id = http_request_id(submitting->req);
     facts->origin_offset = -1;

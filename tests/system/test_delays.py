@@ -1,6 +1,6 @@
 """Jobs that are put off: through the delay topics, never early, on time to a quarter of a second.
 
-proves P-6a, P-34a
+proves P-6a, P-6b, P-34a
 SPDX-License-Identifier: Apache-2.0
 """
 from datetime import datetime
@@ -34,6 +34,19 @@ def test_a_long_delay_waits_in_the_longest_tier_that_fits(stack):
     assert_on_time(stack.wait(job["id"], deadline_s=60))
     waited = [record for record in stack.kafka("delay.10s") if headers_of(record)["ce_subject"] == job["id"]]
     assert len(waited) == 1
+
+
+def test_no_call_goes_on_beyond_the_deadline(stack):
+    job = stack.submit("probe.call", {"n": 1, "simulate": "slow=30000"}, deadline="2s")
+    ended = stack.wait(job["id"], deadline_s=60)
+    assert ended["state"] == "failed" and ended["error"]["code"] == "target_timeout"
+    assert instant(ended["finished_at"]) - instant(ended["deadline"]) < 1
+
+
+def test_no_attempt_begins_after_the_deadline(stack):
+    job = stack.submit("order.price", PAYLOAD, delay=3, deadline="1s")
+    ended = stack.wait(job["id"], deadline_s=60)
+    assert ended["state"] == "expired" and ended["error"]["code"] == "expired"
 
 
 def test_a_time_that_has_passed_is_now(stack):

@@ -56,6 +56,25 @@ static void a_job_may_be_put_off(void **state)
     }
 }
 
+static void a_job_may_have_a_deadline(void **state)
+{
+    (void)state;
+    struct submission submission;
+    assert_int_equal(parse("{\"type\":\"x\",\"payload\":{},\"deadline\":\"1970-01-01T00:00:09Z\"}",
+                           &submission, NULL),
+                     ERR_OK);
+    assert_int_equal(submission.deadline_ms, 9000);
+    submission_clear(&submission);
+    assert_int_equal(
+        parse("{\"type\":\"x\",\"payload\":{},\"deadline\":\"30s\"}", &submission, NULL), ERR_OK);
+    assert_int_equal(submission.deadline_after_ms, 30000);
+    submission_clear(&submission);
+    struct err err;
+    assert_int_equal(parse("{\"type\":\"x\",\"payload\":{},\"deadline\":5}", &submission, &err),
+                     ERR_INVALID_FIELD);
+    assert_string_equal(err.field, "deadline");
+}
+
 static void mistakes_name_their_field(void **state)
 {
     (void)state;
@@ -76,7 +95,7 @@ static void mistakes_name_their_field(void **state)
         { "{\"type\":\"x\",\"payload\":[]}", ERR_INVALID_FIELD, "payload", "object" },
         { "{\"type\":\"x\",\"payload\":null}", ERR_INVALID_FIELD, "payload", "object" },
         { "{\"type\":\"x\",\"payload\":{},\"lables\":{}}", ERR_UNKNOWN_FIELD, "lables", "labels" },
-        { "{\"type\":\"x\",\"payload\":{},\"deadline\":1}", ERR_UNKNOWN_FIELD, "deadline",
+        { "{\"type\":\"x\",\"payload\":{},\"priority\":1}", ERR_UNKNOWN_FIELD, "priority",
           "payload" },
         { "{\"type\":\"x\",\"payload\":{},\"labels\":[]}", ERR_INVALID_FIELD, "labels", "object" },
         { "{\"type\":\"x\",\"payload\":{},\"labels\":{\"a\":1}}", ERR_INVALID_FIELD, "labels",
@@ -185,6 +204,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_submission_keeps_the_payloads_bytes),
         cmocka_unit_test(a_job_may_be_put_off),
+        cmocka_unit_test(a_job_may_have_a_deadline),
         cmocka_unit_test(mistakes_name_their_field),
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(bodies_that_mean_the_same_have_one_fingerprint),
