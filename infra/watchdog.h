@@ -1,7 +1,8 @@
 /* Ends a process whose loop does not turn: a thread of its own looks now and then whether the loop
  * has turned since it last looked, and aborts the process when it has not for several looks in a
  * row (so that a process that was stopped as a whole, or a machine that slept, is not taken for one
- * that hangs). SPDX-License-Identifier: Apache-2.0 */
+ * that hangs).
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_WATCHDOG_H
 #define INFRA_WATCHDOG_H
 

@@ -1,6 +1,6 @@
 /* What the tests of the Redis client share: a loop, a redis-server with a password on a free port
- * and on a socket, a client, and what its callbacks wrote down. SPDX-License-Identifier: Apache-2.0
- */
+ * and on a socket, a client, and what its callbacks wrote down.
+ * SPDX-License-Identifier: Apache-2.0 */
 #ifndef TESTS_UNIT_REDIS_SCENE_H
 #define TESTS_UNIT_REDIS_SCENE_H
 

@@ -1,5 +1,6 @@
 /* UTF-8 by the table of RFC 3629: every first and last character of each width, and the bytes next
- * to them. SPDX-License-Identifier: Apache-2.0 */
+ * to them.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
