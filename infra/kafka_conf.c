@@ -236,6 +236,9 @@ void kafka_wake_enable(const struct kafka_wake *wake, rd_kafka_queue_t *queue)
 {
     static const uint64_t one = 1;
     rd_kafka_queue_io_event_enable(queue, wake->fd, &one, sizeof one);
+    /* A queue that is not empty now, such as one that already told of a missing broker, would never
+     * be signalled: librdkafka does so only when the first event comes. */
+    (void)!write(wake->fd, &one, sizeof one);
 }
 
 void kafka_wake_disable(rd_kafka_queue_t *queue)
