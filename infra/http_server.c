@@ -20,6 +20,9 @@ enum {
     TICK_MS = 1000,
     LOG_LINE_MAX = 256,
     RUNS_AT_CLOSE_MAX = 16, /* how often libmicrohttpd may run to get its last answers out */
+    /* Folded header lines are read in two ways: 1.0 joins them unless it is strict, 0.9.75 refuses
+     * them anyhow. */
+    STRICTNESS = MHD_VERSION >= 0x01000000 ? 1 : 0,
 };
 
 /* --- letting libmicrohttpd run --- */
@@ -238,6 +241,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
         MHD_OPTION_URI_LOG_CALLBACK, http_request_begin, server, /* */
         MHD_OPTION_NOTIFY_COMPLETED, http_request_end, server,   /* */
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,     /* */
+        MHD_OPTION_STRICT_FOR_CLIENT, STRICTNESS,                /* */
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections_max,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)config->connection_pool_bytes, MHD_OPTION_END);
