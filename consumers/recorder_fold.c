@@ -196,7 +196,8 @@ static void apply(struct batch *batch, struct redis_script *script, struct argum
 static struct arguments arguments_for(const struct batch *batch)
 {
     size_t bytes_max = 4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
-                       batch->entry_count * 4 * KEY_BYTES_MAX + 4 * ENVELOPE_BYTES_MAX;
+                       batch->entry_count * (4 * KEY_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX) +
+                       4 * ENVELOPE_RECORD_BYTES_MAX;
     return (struct arguments){ .store = BUF_INIT(bytes_max) };
 }
 
@@ -221,7 +222,7 @@ static void apply_events(struct batch *batch)
         if (!job->changed)
             continue;
         bool encoded = add_record(&args, &job->record);
-        assert(encoded); /* it came out of an envelope of the same limit */
+        assert(encoded); /* a record has room for whatever an envelope held */
         (void)encoded;
         add_int(&args, job->record.facts.forget_at_ms);
         add_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");

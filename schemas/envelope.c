@@ -54,6 +54,32 @@ static struct span text_in(struct checker *checker, const char *field, ProtobufC
     return bytes_in(in);
 }
 
+/* Every time in the system lies in the years 1970 to 9999; nothing overflows when two are
+ * subtracted, and Redis takes each as an expiry. */
+static int64_t time_in(struct checker *checker, const char *field, int64_t unix_ms)
+{
+    if (unix_ms < 0 || unix_ms > JOB_TIME_MS_MAX)
+        reject(checker, field, "is not a time of the years 1970 to 9999");
+    return unix_ms;
+}
+
+/* Offsets travel plus 1, so that 0 is none; returns -1 for none. */
+static int64_t offset_in(struct checker *checker, const char *field, int64_t offset_plus_1)
+{
+    if (offset_plus_1 < 0) {
+        reject(checker, field, "is negative");
+        return -1;
+    }
+    return offset_plus_1 - 1;
+}
+
+static int32_t partition_in(struct checker *checker, const char *field, int32_t partition)
+{
+    if (partition < 0)
+        reject(checker, field, "is negative");
+    return partition;
+}
+
 static void id_in(struct checker *checker, const char *field, ProtobufCBinaryData in,
                   struct id *ret_id)
 {
@@ -101,24 +127,24 @@ static void facts_in(struct checker *checker, struct envelope_arena *arena, cons
     out->type = text_in(checker, "type", in->type);
     out->queue = text_in(checker, "queue", in->queue);
     out->key = text_in(checker, "key", in->key);
-    out->created_at_ms = in->created_at_ms;
-    out->run_at_ms = in->run_at_ms;
-    out->not_after_ms = in->not_after_ms;
-    out->forget_at_ms = in->forget_at_ms;
-    out->deadline_ms = in->deadline_ms;
+    out->created_at_ms = time_in(checker, "created_at_ms", in->created_at_ms);
+    out->run_at_ms = time_in(checker, "run_at_ms", in->run_at_ms);
+    out->not_after_ms = time_in(checker, "not_after_ms", in->not_after_ms);
+    out->forget_at_ms = time_in(checker, "forget_at_ms", in->forget_at_ms);
+    out->deadline_ms = time_in(checker, "deadline_ms", in->deadline_ms);
     out->fingerprint = bytes_in(in->fingerprint);
     out->traceparent = text_in(checker, "traceparent", in->traceparent);
     out->tracestate = text_in(checker, "tracestate", in->tracestate);
     out->request_id = text_in(checker, "request_id", in->request_id);
-    out->origin_partition = in->origin_partition;
-    out->origin_offset = in->origin_offset_plus_1 - 1;
+    out->origin_partition = partition_in(checker, "origin", in->origin_partition);
+    out->origin_offset = offset_in(checker, "origin", in->origin_offset_plus_1);
     out->unknown = in;
     if (in->fingerprint.len != 0 && in->fingerprint.len != JOB_FINGERPRINT_SIZE)
         reject(checker, "fingerprint", "is not 16 bytes");
     if (out->type.size == 0 || out->queue.size == 0)
         reject(checker, "type", "and queue must be set");
-    if (out->origin_offset < -1 || out->origin_partition < 0)
-        reject(checker, "origin", "is negative");
+    if (out->forget_at_ms == 0)
+        reject(checker, "forget_at_ms", "is missing"); /* the view keeps nothing for ever */
     labels_in(checker, arena, in, out);
 }
 
@@ -131,6 +157,8 @@ static void failure_in(struct checker *checker, const pb_failure *in, struct job
     out->detail = text_in(checker, "failure.detail", in->detail);
     out->attempt = in->attempt;
     out->status = in->status;
+    if (out->code.size + out->class_.size + out->detail.size > ENVELOPE_FAILURE_BYTES_MAX)
+        reject(checker, "failure", "is too long");
 }
 
 /* A present but empty result differs from none: JSON results are never empty, text ones may be. */
@@ -154,7 +182,7 @@ static void command_in(struct checker *checker, struct envelope_arena *arena, co
     facts_in(checker, arena, in->facts, &out->facts);
     out->turn = in->turn;
     out->attempt = in->attempt;
-    out->due_at_ms = in->due_at_ms;
+    out->due_at_ms = time_in(checker, "due_at_ms", in->due_at_ms);
     out->payload = text_in(checker, "payload", in->payload);
     out->unknown = in;
     if (in->attempt == 0)
@@ -170,15 +198,16 @@ static void event_in(struct checker *checker, struct envelope_arena *arena, cons
     out->kind = (enum job_event_kind)in->kind;
     out->turn = in->turn;
     out->attempt = in->attempt;
-    out->at_ms = in->at_ms;
-    out->started_at_ms = in->started_at_ms;
-    out->next_at_ms = in->next_at_ms;
+    out->at_ms = time_in(checker, "at_ms", in->at_ms);
+    out->started_at_ms = time_in(checker, "started_at_ms", in->started_at_ms);
+    out->next_at_ms = time_in(checker, "next_at_ms", in->next_at_ms);
+    (void)text_in(checker, "result", in->result); /* JSON is text too */
     out->result = result_in(in->result, out->kind == JOB_EVENT_SUCCEEDED);
     out->result_kind = result_kind_in(checker, in->result_kind);
     failure_in(checker, in->failure, &out->failure);
     out->worker = text_in(checker, "worker", in->worker);
-    out->command_partition = in->command_partition;
-    out->command_offset = in->command_offset_plus_1 - 1;
+    out->command_partition = partition_in(checker, "command_partition", in->command_partition);
+    out->command_offset = offset_in(checker, "command_offset", in->command_offset_plus_1);
     out->unknown = in;
 }
 
@@ -252,15 +281,15 @@ static enum err_code record_in(const pb_record *in, char letter, struct envelope
     out->turn = in->turn;
     out->attempt = in->attempt;
     out->phase = in->phase;
-    out->version = in->version_plus_1 - 1;
-    out->started_at_ms = in->started_at_ms;
-    out->finished_at_ms = in->finished_at_ms;
-    out->next_at_ms = in->next_at_ms;
+    out->started_at_ms = time_in(&checker, "started_at_ms", in->started_at_ms);
+    out->finished_at_ms = time_in(&checker, "finished_at_ms", in->finished_at_ms);
+    out->next_at_ms = time_in(&checker, "next_at_ms", in->next_at_ms);
     out->result = result_in(in->result, in->state == JOB_SUCCEEDED);
     out->result_kind = result_kind_in(&checker, in->result_kind);
     failure_in(&checker, in->failure, &out->failure);
-    out->command_partition = in->command_partition;
-    out->command_offset = in->command_offset_plus_1 - 1;
+    out->command_partition = partition_in(&checker, "command_partition", in->command_partition);
+    out->command_offset = offset_in(&checker, "command_offset", in->command_offset_plus_1);
+    out->version = offset_in(&checker, "version", in->version_plus_1);
     out->unknown = in;
     return verdict(&checker, err);
 }
@@ -268,8 +297,9 @@ static enum err_code record_in(const pb_record *in, char letter, struct envelope
 enum err_code envelope_decode_record(struct span bytes, struct envelope_record **ret_record,
                                      struct err *err)
 {
-    if (bytes.size < 1 || bytes.size > ENVELOPE_BYTES_MAX)
-        return err_set(err, ERR_ENVELOPE_INVALID, "a record has 1 to %zu bytes", ENVELOPE_BYTES_MAX);
+    if (bytes.size < 1 || bytes.size > ENVELOPE_RECORD_BYTES_MAX)
+        return err_set(err, ERR_ENVELOPE_INVALID, "a record has 1 to %zu bytes",
+                       ENVELOPE_RECORD_BYTES_MAX);
     void *object;
     struct envelope_arena *arena =
         envelope_arena_new(budget_for(bytes.size), sizeof(struct envelope_record), &object);
@@ -380,13 +410,13 @@ static Errand__V1__ResultKind result_kind_out(enum job_result_kind kind)
     return kind == JOB_RESULT_TEXT ? ERRAND__V1__RESULT_KIND__TEXT : ERRAND__V1__RESULT_KIND__JSON;
 }
 
-static enum err_code pack(const ProtobufCMessage *message, const char *prefix, struct buf *out,
-                          struct err *err)
+static enum err_code pack(const ProtobufCMessage *message, const char *prefix, size_t size_max,
+                          struct buf *out, struct err *err)
 {
     size_t size = protobuf_c_message_get_packed_size(message) + strlen(prefix);
-    if (size > ENVELOPE_BYTES_MAX || out->overflow || size > out->max - out->size)
+    if (size > size_max || out->overflow || size > out->max - out->size)
         return err_set(err, ERR_LIMIT, "the envelope has %zu bytes; at most %zu are allowed", size,
-                       ENVELOPE_BYTES_MAX);
+                       size_max);
     size_t start = out->size;
     buf_add_text(out, prefix);
     buf_reserve(out, size);
@@ -398,7 +428,7 @@ static enum err_code pack(const ProtobufCMessage *message, const char *prefix, s
 static enum err_code pack_envelope(pb_envelope *envelope, struct buf *out, struct err *err)
 {
     envelope->version = ENVELOPE_VERSION;
-    return pack(&envelope->base, "", out, err);
+    return pack(&envelope->base, "", ENVELOPE_BYTES_MAX, out, err);
 }
 
 enum err_code envelope_encode_command(const struct job_command *command, struct buf *out,
@@ -465,5 +495,5 @@ enum err_code envelope_encode_record(const struct job_record *record, struct buf
     body.command_partition = record->command_partition;
     body.command_offset_plus_1 = record->command_offset + 1;
     const char letter[] = { job_state_letter(record->state), '\0' };
-    return pack(&body.base, letter, out, err);
+    return pack(&body.base, letter, ENVELOPE_RECORD_BYTES_MAX, out, err);
 }

@@ -1,8 +1,8 @@
 /* The codec between bytes and the plain structs of job.h. The wire format is envelope.proto.
  * Everything decoded is checked: size, number of fields, UTF-8 without NUL in text, ids and
- * fingerprints of their exact size, known kinds; memory is taken from one arena with a budget.
- * Fields of newer versions are kept and carried on when a decoded struct is encoded again. thread:
- * any; a decoded object belongs to its caller.
+ * fingerprints of their exact size, known kinds, times of the years 1970 to 9999; memory is taken
+ * from one arena with a budget. Fields of newer versions are kept and carried on when a decoded
+ * struct is encoded again. thread: any; a decoded object belongs to its caller.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ENVELOPE_H
 #define SCHEMAS_ENVELOPE_H
@@ -10,8 +10,11 @@
 #include "schemas/buf.h"
 #include "schemas/job.h"
 
-#define ENVELOPE_VERSION   1
-#define ENVELOPE_BYTES_MAX ((size_t)1024 * 1024)
+#define ENVELOPE_VERSION           1
+#define ENVELOPE_BYTES_MAX         ((size_t)1024 * 1024)
+#define ENVELOPE_FAILURE_BYTES_MAX ((size_t)4096) /* a failure's texts together */
+/* A record is one event, what the fold adds to it, and the failure of the attempt before. */
+#define ENVELOPE_RECORD_BYTES_MAX (ENVELOPE_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX)
 
 enum envelope_kind { ENVELOPE_COMMAND, ENVELOPE_EVENT };
 
@@ -32,7 +35,8 @@ enum err_code envelope_decode(struct span bytes, struct envelope **ret_envelope,
 /* Accepts NULL. */
 void envelope_free(struct envelope *envelope);
 
-/* Append the encoded form to `out`; ERR_LIMIT when it would pass out->max or ENVELOPE_BYTES_MAX. */
+/* Append the encoded form to `out`; ERR_LIMIT when it would pass out->max or ENVELOPE_BYTES_MAX
+ * (of records ENVELOPE_RECORD_BYTES_MAX). */
 enum err_code envelope_encode_command(const struct job_command *command, struct buf *out,
                                       struct err *err) MUST_CHECK;
 enum err_code envelope_encode_event(const struct job_event *event, struct buf *out,

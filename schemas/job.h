@@ -32,7 +32,8 @@ bool job_state_may_move(enum job_state from, enum job_state to);
 /* One letter for the view's Lua scripts: upper case is terminal. */
 char job_state_letter(enum job_state state);
 
-#define JOB_LABELS_MAX 64
+#define JOB_LABELS_MAX  64
+#define JOB_TIME_MS_MAX INT64_C(253402300799999) /* the last moment of the year 9999 */
 
 struct job_label {
     struct span name;

@@ -262,6 +262,26 @@ static void negative_origin(struct job_command *command)
     command->facts.origin_partition = -1;
 }
 
+static void never_forgotten(struct job_command *command)
+{
+    command->facts.forget_at_ms = 0;
+}
+
+static void forgotten_before_time_began(struct job_command *command)
+{
+    command->facts.forget_at_ms = -1;
+}
+
+static void created_in_the_year_10000(struct job_command *command)
+{
+    command->facts.created_at_ms = JOB_TIME_MS_MAX + 1;
+}
+
+static void due_at_the_least_number(struct job_command *command)
+{
+    command->due_at_ms = INT64_MIN;
+}
+
 static void wrong_values_are_named(void **state)
 {
     (void)state;
@@ -275,12 +295,97 @@ static void wrong_values_are_named(void **state)
         { attempt_zero, "attempt" },
         { short_fingerprint, "fingerprint" },
         { negative_origin, "origin" },
+        { never_forgotten, "forget_at_ms" },
+        { forgotten_before_time_began, "forget_at_ms" },
+        { created_in_the_year_10000, "created_at_ms" },
+        { due_at_the_least_number, "due_at_ms" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         struct err err;
         assert_int_equal(decode_changed(cases[i].change, &err), ERR_ENVELOPE_INVALID);
         assert_string_equal(err.field, cases[i].field);
     }
+}
+
+static enum err_code decode_event(const struct job_event *event, struct err *err)
+{
+    struct buf bytes = BUF_INIT(ENVELOPE_BYTES_MAX);
+    assert_int_equal(envelope_encode_event(event, &bytes, NULL), ERR_OK);
+    struct envelope *envelope = NULL;
+    enum err_code code = envelope_decode(buf_span(&bytes), &envelope, err);
+    if (code == ERR_OK)
+        envelope_free(envelope);
+    buf_free(&bytes);
+    return code;
+}
+
+/* Each would harm who folds or shows it: a batch that Redis refuses, a difference that overflows, a
+ * JSON answer that is none. */
+static void wrong_values_of_events_are_named(void **state)
+{
+    (void)state;
+    struct job_event events[6];
+    for (size_t i = 0; i < 6; i++)
+        events[i] = sample_event(JOB_EVENT_FAILED);
+    char detail[ENVELOPE_FAILURE_BYTES_MAX + 1];
+    memset(detail, 'x', sizeof detail);
+    events[0].at_ms = -1;
+    events[1].command_offset = -100;
+    events[2].command_partition = -1;
+    events[3].result = (struct span){ "\xff", 1 };
+    events[4].failure.detail = (struct span){ detail, sizeof detail };
+    events[5].facts.forget_at_ms = INT64_MAX;
+    static const char *const fields[] = { "at_ms",  "command_offset", "command_partition",
+                                          "result", "failure",        "forget_at_ms" };
+    for (size_t i = 0; i < 6; i++) {
+        struct err err;
+        assert_int_equal(decode_event(&events[i], &err), ERR_ENVELOPE_INVALID);
+        assert_string_equal(err.field, fields[i]);
+    }
+}
+
+/* The largest event that passes, folded into a record that shows more: it must not be too large for
+ * the view. */
+static void a_record_holds_whatever_an_event_held(void **state)
+{
+    (void)state;
+    char *bytes = malloc(ENVELOPE_BYTES_MAX);
+    memset(bytes, 'x', ENVELOPE_BYTES_MAX);
+    struct job_event event = sample_event(JOB_EVENT_SUCCEEDED);
+    event.worker = (struct span){ 0 };
+    event.result = (struct span){ bytes, ENVELOPE_BYTES_MAX };
+    struct buf out = BUF_INIT(2 * ENVELOPE_BYTES_MAX);
+    while (envelope_encode_event(&event, &out, NULL))
+        event.result.size--;
+    struct job_record record = {
+        .facts = event.facts,
+        .state = JOB_SUCCEEDED,
+        .turn = event.turn,
+        .attempt = event.attempt,
+        .phase = 4,
+        .version = INT64_MAX - 1,
+        .started_at_ms = event.started_at_ms,
+        .finished_at_ms = event.at_ms,
+        .next_at_ms = event.next_at_ms,
+        .result = event.result,
+        .result_kind = event.result_kind,
+        .failure = { { bytes, ENVELOPE_FAILURE_BYTES_MAX / 2 },
+                     { bytes, ENVELOPE_FAILURE_BYTES_MAX / 4 },
+                     { bytes, ENVELOPE_FAILURE_BYTES_MAX / 4 },
+                     UINT32_MAX,
+                     UINT32_MAX },
+        .command_partition = event.command_partition,
+        .command_offset = event.command_offset,
+    };
+    buf_free(&out);
+    out = (struct buf)BUF_INIT(2 * ENVELOPE_BYTES_MAX);
+    assert_int_equal(envelope_encode_record(&record, &out, NULL), ERR_OK);
+    struct envelope_record *object;
+    assert_int_equal(envelope_decode_record(buf_span(&out), &object, NULL), ERR_OK);
+    assert_int_equal(object->record.result.size, event.result.size);
+    envelope_record_free(object);
+    buf_free(&out);
+    free(bytes);
 }
 
 /* version 2 as the first field, then nothing we know */
@@ -384,6 +489,8 @@ int main(void)
         cmocka_unit_test(every_prefix_is_refused_or_whole),
         cmocka_unit_test(random_bytes_never_pass_and_never_break),
         cmocka_unit_test(wrong_values_are_named),
+        cmocka_unit_test(wrong_values_of_events_are_named),
+        cmocka_unit_test(a_record_holds_whatever_an_event_held),
         cmocka_unit_test(a_newer_version_is_told_apart),
         cmocka_unit_test(unknown_fields_are_carried_on),
         cmocka_unit_test(too_large_is_refused_both_ways),
