@@ -20,6 +20,7 @@ struct call {
     int64_t seq;
     int64_t finished_ms; /* 0: open */
     int status;
+    bool executed;
     char bytes[];
 };
 
@@ -154,6 +155,13 @@ int64_t ledger_add(struct ledger *ledger, const struct ledger_call *call)
     return kept->seq;
 }
 
+void ledger_execute(struct ledger *ledger, int64_t seq)
+{
+    assert(seq < ledger->next);
+    if (seq >= ledger->first)
+        (*slot(ledger, seq))->executed = true;
+}
+
 void ledger_finish(struct ledger *ledger, int64_t seq, int status, int64_t finished_ms)
 {
     assert(seq < ledger->next);
@@ -211,6 +219,7 @@ static void write_call(const struct call *call, struct buf *out)
     const char *state = call->finished_ms == 0 ? "open" : call->status == 0 ? "gone" : "answered";
     buf_printf(out, ",\"state\":\"%s\"", state);
     write_number("status", call->status, out);
+    buf_add_text(out, call->executed ? ",\"executed\":true" : ",\"executed\":false");
     write_number("started_ms", facts->started_ms, out);
     write_number("finished_ms", call->finished_ms, out);
     buf_add_char(out, '}');

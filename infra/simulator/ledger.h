@@ -29,7 +29,10 @@ struct ledger *ledger_new(size_t calls_max);
 void ledger_free(struct ledger *ledger);
 /* Returns the call's sequence number. */
 int64_t ledger_add(struct ledger *ledger, const struct ledger_call *call);
-/* The call was answered; status 0 says that its client went away first. A call no longer held is
+/* The third party has done what the call asked for. A call no longer held is ignored. */
+void ledger_execute(struct ledger *ledger, int64_t seq);
+/* The call was answered; status 0 says that it ended without an answer: its client went away, or
+ * was sent away. A call no longer held is
  * ignored. */
 void ledger_finish(struct ledger *ledger, int64_t seq, int status, int64_t finished_ms);
 /* Calls held that have this key or, when `key` is empty, this path and no key. */

@@ -7,12 +7,13 @@
 #include "infra/simulator/answers.h"
 #include "infra/simulator/behaviour.h"
 #include "infra/simulator/control.h"
+#include "infra/simulator/delivery.h"
 #include "infra/simulator/digits.h"
 #include "infra/simulator/echo.h"
 #include "infra/simulator/ledger.h"
+#include "infra/simulator/query.h"
 #include "schemas/json.h"
 #include "schemas/mem.h"
-#include "schemas/suggest.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -23,7 +24,6 @@
 #define CONTROL_BODY_MAX 4096
 #define LEDGER_LIMIT     1000 /* calls in one answer, unless the request says otherwise */
 #define LEDGER_LIMIT_MAX 10000
-#define QUERY_NAMES_MAX  8
 #define JSON_DEPTH_MAX   4
 #define JSON_TOKENS_MAX  64
 #define DRAIN_RETRY_S    5
@@ -35,7 +35,7 @@ struct simulator {
     struct ledger *ledger;
     struct control *control;
     uint64_t seed;
-    struct call *waiting; /* list of calls whose time has not come */
+    struct call *waiting; /* list of calls whose time has not come, or never comes */
     size_t waiting_count;
     struct metric *calls_total, *waiting_now;
 };
@@ -52,7 +52,7 @@ struct call {
     struct simulator *simulator;
     struct http_request *req;
     const struct endpoint *endpoint;
-    struct behaviour_plan plan;
+    struct behaviour behaviour;
     int64_t seq;
     struct loop_timer *timer;
     struct call **link; /* what points to it: the list, or the one before it */
@@ -68,48 +68,105 @@ static void reply_json(struct http_request *req, const struct buf *body)
                                            .body = buf_span(body) });
 }
 
-static void reply_simulated(struct http_request *req, const struct behaviour_plan *plan)
+/* Sends an answer the way the call's behaviour wants it. Into the ledger first: who has the answer
+ * finds its call finished there. */
+static void deliver(struct call *call, const struct http_answer *answer)
 {
-    char retry_after[24];
-    char body[64];
-    snprintf(retry_after, sizeof retry_after, "%lld", (long long)plan->retry_after_s);
-    snprintf(body, sizeof body, "{\"simulated\":true,\"status\":%d}", plan->status);
-    const struct http_header_line header = { "Retry-After", retry_after };
-    bool has_body = plan->status != 204 && plan->status != 304; /* RFC 9110, 15.3.5 and 15.4.5 */
-    http_reply(req, &(struct http_answer){
-                        .status = plan->status,
-                        .content_type = has_body ? "application/json" : NULL,
-                        .body = span_of(has_body ? body : NULL),
-                        .headers = &header,
-                        .header_count = plan->retry_after_s >= 0 ? 1 : 0,
-                    });
+    struct simulator *simulator = call->simulator;
+    ledger_finish(simulator->ledger, call->seq, answer->status, clock_wall_ms());
+    delivery_send(service_loop(simulator->service), call->req, answer, &call->behaviour);
 }
 
-/* Into the ledger first: who has the answer finds its call finished there. */
-static void finish(struct call *call, int status)
+static void finish_without_answer(struct call *call)
 {
-    ledger_finish(call->simulator->ledger, call->seq, status, clock_wall_ms());
+    ledger_finish(call->simulator->ledger, call->seq, 0, clock_wall_ms());
+}
+
+static void answer_problem(struct call *call, const struct err *err)
+{
+    ledger_finish(call->simulator->ledger, call->seq, err_http_status(err->code), clock_wall_ms());
+    http_reply_problem(call->req, err, 0, NULL);
+}
+
+static void answer_status(struct call *call)
+{
+    const struct behaviour *behaviour = &call->behaviour;
+    int status = (int)behaviour->status;
+    char retry_after[24];
+    char body[64];
+    struct http_header_line headers[2];
+    size_t header_count = 0;
+    snprintf(retry_after, sizeof retry_after, "%lld", (long long)behaviour->retry_after_s);
+    snprintf(body, sizeof body, "{\"simulated\":true,\"status\":%d}", status);
+    if (behaviour->retry_after_s >= 0)
+        headers[header_count++] = (struct http_header_line){ "Retry-After", retry_after };
+    if (behaviour->way == BEHAVIOUR_REDIRECT)
+        headers[header_count++] = (struct http_header_line){ "Location", behaviour->redirect };
+    bool has_body = status != 204 && status != 304; /* RFC 9110, 15.3.5 and 15.4.5 */
+    deliver(call, &(struct http_answer){
+                      .status = status,
+                      .content_type = has_body ? "application/json" : NULL,
+                      .body = span_of(has_body ? body : NULL),
+                      .headers = headers,
+                      .header_count = header_count,
+                  });
+}
+
+static void answer_oversize(struct call *call)
+{
+    deliver(call, &(struct http_answer){ .status = 200, .content_type = "application/json" });
+}
+
+/* Does what was asked for; `ret_body` is what there is to tell of it. */
+static enum err_code execute(struct call *call, struct buf *ret_body, struct err *err)
+{
+    enum err_code code = call->endpoint->answer(call->simulator->seed, call->req, ret_body, err);
+    if (code == ERR_OK && ret_body->overflow)
+        code = err_set(err, ERR_BODY_TOO_LARGE, "the answer would be larger than %zu bytes",
+                       ANSWER_BYTES_MAX);
+    if (code == ERR_OK)
+        ledger_execute(call->simulator->ledger, call->seq);
+    return code;
+}
+
+static void answer_really(struct call *call)
+{
+    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    struct err err = { 0 };
+    if (execute(call, &body, &err)) {
+        answer_problem(call, &err);
+    } else {
+        struct span told = buf_span(&body);
+        if (call->behaviour.way == BEHAVIOUR_MALFORMED)
+            told.size /= 2;
+        deliver(call, &(struct http_answer){
+                          .status = 200, .content_type = "application/json", .body = told });
+    }
+    buf_free(&body);
 }
 
 static void answer(struct call *call)
 {
-    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
-    struct err err = { 0 };
-    if (call->plan.status) {
-        finish(call, call->plan.status);
-        reply_simulated(call->req, &call->plan);
-        return;
+    switch (call->behaviour.way) {
+    case BEHAVIOUR_STATUS:
+    case BEHAVIOUR_REDIRECT:
+        answer_status(call);
+        break;
+    case BEHAVIOUR_OVERSIZE:
+        answer_oversize(call);
+        break;
+    case BEHAVIOUR_RESET:
+        finish_without_answer(call);
+        http_reset(call->req);
+        break;
+    case BEHAVIOUR_HANG:
+    case BEHAVIOUR_EXECUTE_THEN_HANG:
+    case BEHAVIOUR_REAL:
+    case BEHAVIOUR_MALFORMED:
+    case BEHAVIOUR_WRONG_LENGTH:
+        answer_really(call);
+        break;
     }
-    enum err_code code = call->endpoint->answer(call->simulator->seed, call->req, &body, &err);
-    if (code == ERR_OK && body.overflow)
-        code = err_set(&err, ERR_BODY_TOO_LARGE, "the answer would be larger than %zu bytes",
-                       ANSWER_BYTES_MAX);
-    finish(call, code ? err_http_status(code) : 200);
-    if (code)
-        http_reply_problem(call->req, &err, 0, NULL);
-    else
-        reply_json(call->req, &body);
-    buf_free(&body);
 }
 
 /* --- waiting --- */
@@ -131,18 +188,32 @@ static void leave(struct call *call)
     free(call);
 }
 
+/* It waits until its client leaves. */
+static bool hangs(const struct call *call)
+{
+    return call->behaviour.way == BEHAVIOUR_HANG ||
+           call->behaviour.way == BEHAVIOUR_EXECUTE_THEN_HANG;
+}
+
 static void on_time(void *arg)
 {
     struct call *call = arg;
-    answer(call);
-    leave(call);
+    if (!hangs(call)) {
+        answer(call);
+        leave(call);
+    } else if (call->behaviour.way == BEHAVIOUR_EXECUTE_THEN_HANG) {
+        struct buf untold = BUF_INIT(ANSWER_BYTES_MAX);
+        struct err err;
+        (void)!execute(call, &untold, &err);
+        buf_free(&untold);
+    }
 }
 
 static void on_gone(struct http_request *req, void *context)
 {
     struct call *call = context;
     (void)req;
-    finish(call, 0);
+    finish_without_answer(call);
     leave(call);
 }
 
@@ -160,47 +231,10 @@ static void wait_for_time(const struct call *arrived)
     http_set_context(call->req, call);
     http_on_close(call->req, on_gone);
     call->timer = loop_timer_new(service_loop(simulator->service), on_time, call);
-    loop_timer_start(call->timer, call->plan.delay_ms, 0);
+    loop_timer_start(call->timer, call->behaviour.slow_ms, 0);
 }
 
 /* --- arriving --- */
-
-struct query_check {
-    const char *names[QUERY_NAMES_MAX];
-    size_t count;
-    enum err_code code;
-    struct err *err;
-};
-
-static void check_query_name(void *arg, struct span name, struct span value)
-{
-    struct query_check *check = arg;
-    (void)value;
-    for (size_t i = 0; i < check->count; i++) {
-        if (span_is(name, check->names[i]))
-            return;
-    }
-    const char *nearest = suggest_nearest(name, check->names, check->count);
-    if (name.size > 64)
-        name.size = 64;
-    check->code =
-        err_field(check->err, ERR_INVALID_PARAMETER, "query",
-                  "there is no query parameter \"%.*s\" here%s%s%s", SPAN_ARG(name),
-                  nearest ? "; did you mean \"" : "", nearest ? nearest : "", nearest ? "\"?" : "");
-}
-
-/* Refuses what would be ignored: in a test a misspelt argument should not look like a success. */
-static enum err_code check_query(struct http_request *req, const char *const *names,
-                                 const char *also, struct err *err)
-{
-    struct query_check check = { .err = err };
-    for (; *names; names++)
-        check.names[check.count++] = *names;
-    if (also)
-        check.names[check.count++] = also;
-    http_query_each(req, check_query_name, &check);
-    return check.code;
-}
 
 /* The call's own wish, else what is set for its path. */
 static struct span wish_of(const struct simulator *simulator, struct http_request *req)
@@ -240,16 +274,15 @@ static void serve(struct service *service, struct http_request *req,
         ledger_count(simulator->ledger, http_header(req, "Idempotency-Key"), http_path(req));
     arrive(&call, wish);
     enum err_code code =
-        endpoint->query ? check_query(req, endpoint->query, "simulate", &err) : ERR_OK;
+        endpoint->query ? query_check(req, endpoint->query, "simulate", &err) : ERR_OK;
     if (code == ERR_OK)
         code = behaviour_parse(wish, &behaviour, &err);
     if (code) {
-        finish(&call, err_http_status(code));
-        http_reply_problem(req, &err, 0, NULL);
+        answer_problem(&call, &err);
         return;
     }
-    call.plan = behaviour_decide(&behaviour, earlier);
-    if (call.plan.delay_ms > 0)
+    call.behaviour = behaviour_decide(&behaviour, earlier);
+    if (call.behaviour.slow_ms > 0 || hangs(&call))
         wait_for_time(&call);
     else
         answer(&call);
@@ -358,10 +391,15 @@ static void on_control_get(struct http_request *req, void *service)
     reply_control(req, simulator_of(service));
 }
 
+struct member_check {
+    enum err_code code;
+    struct err *err;
+};
+
 static void check_control_member(void *arg, struct span name, const struct json *value)
 {
     static const char *const names[] = { "simulate", "match" };
-    struct query_check *check = arg;
+    struct member_check *check = arg;
     if (!span_is(name, names[0]) && !span_is(name, names[1]))
         check->code = err_field(check->err, ERR_UNKNOWN_FIELD, "body",
                                 "the members are \"simulate\" and \"match\", no others");
@@ -372,7 +410,7 @@ static void check_control_member(void *arg, struct span name, const struct json 
 
 static enum err_code put_control(struct control *control, const struct json *body, struct err *err)
 {
-    struct query_check check = { .err = err };
+    struct member_check check = { .err = err };
     if (!json_get(body, "simulate"))
         return err_field(err, ERR_MISSING_FIELD, "simulate",
                          "the body must be like {\"simulate\":\"slow=200\",\"match\":\"/quotes\"}");
@@ -406,28 +444,16 @@ static void on_control_delete(struct http_request *req, void *service)
     http_reply(req, &(struct http_answer){ .status = 204 });
 }
 
-static enum err_code take_number(struct http_request *req, const char *name, int64_t max,
-                                 int64_t *number, struct err *err)
-{
-    struct span text = http_query(req, name);
-    if (!text.data)
-        return ERR_OK;
-    if (!digits_parse(text, number) || *number > max)
-        return err_field(err, ERR_INVALID_PARAMETER, name, "%s must be a whole number up to %lld",
-                         name, (long long)max);
-    return ERR_OK;
-}
-
 static enum err_code take_filter(struct http_request *req, struct ledger_filter *filter,
                                  struct err *err)
 {
     static const char *const names[] = { "since", "key", "path", "limit", NULL };
     int64_t limit = LEDGER_LIMIT;
-    enum err_code code = check_query(req, names, NULL, err);
+    enum err_code code = query_check(req, names, NULL, err);
     if (code == ERR_OK)
-        code = take_number(req, "since", INT64_MAX / 2, &filter->since, err);
+        code = query_number(req, "since", INT64_MAX / 2, &filter->since, err);
     if (code == ERR_OK)
-        code = take_number(req, "limit", LEDGER_LIMIT_MAX, &limit, err);
+        code = query_number(req, "limit", LEDGER_LIMIT_MAX, &limit, err);
     filter->limit = (size_t)limit;
     filter->key = http_query(req, "key");
     filter->path = http_query(req, "path");
@@ -494,7 +520,7 @@ enum err_code simulator_start(struct service *service, void **ret_state, struct 
         metrics_counter(metrics, "errand_simulator_calls_total",
                         "Calls that reached the simulated third parties.", NULL);
     simulator->waiting_now = metrics_gauge(metrics, "errand_simulator_waiting",
-                                           "Calls that wait to be answered later.", NULL);
+                                           "Calls that wait to be answered later, or never.", NULL);
     *ret_state = simulator;
     return ERR_OK;
 }
@@ -504,7 +530,9 @@ void simulator_drain(void *state)
     struct simulator *simulator = state;
     for (struct call *call = simulator->waiting, *next; call; call = next) {
         next = call->next;
-        call->plan = (struct behaviour_plan){ .status = 503, .retry_after_s = DRAIN_RETRY_S };
+        call->behaviour = (struct behaviour){ .way = BEHAVIOUR_STATUS,
+                                              .status = 503,
+                                              .retry_after_s = DRAIN_RETRY_S };
         answer(call);
         leave(call);
     }

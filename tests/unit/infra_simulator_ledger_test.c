@@ -84,7 +84,7 @@ static void a_call_is_told_in_full(void **state)
         "{\"calls\":[{\"seq\":1,\"time\":\"2025-11-24T16:00:00.123Z\",\"method\":\"POST\","
         "\"path\":\"/echo/\\\"x\\\"\",\"idempotency_key\":\"key-1\","
         "\"traceparent\":\"00-aa-bb-01\",\"attempt\":3,\"simulate\":\"slow=5\","
-        "\"state\":\"answered\",\"status\":503,\"started_ms\":1764000000123,"
+        "\"state\":\"answered\",\"status\":503,\"executed\":false,\"started_ms\":1764000000123,"
         "\"finished_ms\":1764000000456}],\"next\":1,\"dropped\":0}");
     buf_free(&text);
     ledger_free(ledger);
@@ -96,7 +96,9 @@ static void a_call_is_open_then_answered_or_gone(void **state)
     (void)state;
     struct ledger *ledger = ledger_new(10);
     add(ledger, "/a", "");
-    ledger_finish(ledger, add(ledger, "/b", ""), 0, 2000);
+    int64_t seq = add(ledger, "/b", "");
+    ledger_execute(ledger, seq);
+    ledger_finish(ledger, seq, 0, 2000);
     struct json *page = list(ledger, (struct ledger_filter){ .limit = 10 });
     assert_true(says(call_at(page, 0), "state", "open"));
     assert_true(json_get(call_at(page, 0), "status") != NULL);
@@ -104,6 +106,9 @@ static void a_call_is_open_then_answered_or_gone(void **state)
     assert_null(json_text(json_get(call_at(page, 0), "idempotency_key")).data);
     assert_true(says(call_at(page, 1), "state", "gone"));
     assert_int_equal(number(call_at(page, 1), "finished_ms"), 2000);
+    bool executed = true;
+    assert_true(json_bool_of(json_get(call_at(page, 0), "executed"), &executed) && !executed);
+    assert_true(json_bool_of(json_get(call_at(page, 1), "executed"), &executed) && executed);
     json_free(page);
     ledger_free(ledger);
 }
