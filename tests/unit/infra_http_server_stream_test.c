@@ -49,7 +49,7 @@ static void test_head_of_a_stream_makes_no_body(void **state)
     char *answer = web_ask(web, "HEAD /stream/chunks HTTP/1.1\r\n" HOST CLOSE "\r\n");
     web_wait(&web->stream_ended);
     assert_int_equal(web->stream_pieces, 0);
-    web_expect_not(answer, "ab");
+    web_expect_not(answer, "\r\nab"); /* an id may have "ab" */
     free(answer);
 }
 
@@ -73,7 +73,7 @@ static void test_a_client_that_leaves_ends_the_stream(void **state)
     struct web *web = *state;
     int fd = web_connect(web);
     web_send(fd, "GET /stream/chunks HTTP/1.1\r\n" HOST "\r\n");
-    web_read_until(fd, "ab");
+    web_read_until(fd, "\r\nab");
     struct linger at_once = { .l_onoff = 1 };
     setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     close(fd);
@@ -85,7 +85,7 @@ static void test_closing_the_server_ends_streams(void **state)
     struct web *web = *state;
     int fd = web_connect(web);
     web_send(fd, "GET /stream/chunks HTTP/1.1\r\n" HOST "\r\n");
-    web_read_until(fd, "ab");
+    web_read_until(fd, "\r\nab");
     web_on_loop(web, web_close);
     web_wait(&web->stream_ended);
     char *answer = web_read_to_end(fd);
@@ -96,7 +96,7 @@ static void test_closing_the_server_ends_streams(void **state)
 static void expect_reset(int fd)
 {
     char byte;
-    assert_int_equal(recv(fd, &byte, 1, 0), -1);
+    assert_int_equal(web_receive(fd, &byte, 1), -1);
     assert_int_equal(errno, ECONNRESET);
     close(fd);
 }

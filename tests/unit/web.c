@@ -320,7 +320,7 @@ int web_connect(const struct web *web)
 static void send_bytes(int fd, const char *bytes, size_t size)
 {
     while (size > 0) {
-        ssize_t sent = send(fd, bytes, size, MSG_NOSIGNAL);
+        ssize_t sent = TEMP_FAILURE_RETRY(send(fd, bytes, size, MSG_NOSIGNAL));
         assert_true(sent > 0);
         bytes += sent;
         size -= (size_t)sent;
@@ -332,12 +332,17 @@ void web_send(int fd, const char *text)
     send_bytes(fd, text, strlen(text));
 }
 
+ssize_t web_receive(int fd, char *to, size_t size)
+{
+    return TEMP_FAILURE_RETRY(recv(fd, to, size, 0));
+}
+
 char *web_read_to_end(int fd)
 {
     struct buf answer = BUF_INIT(ANSWER_MAX);
     char piece[4096];
     ssize_t got;
-    while ((got = recv(fd, piece, sizeof piece, 0)) > 0)
+    while ((got = web_receive(fd, piece, sizeof piece)) > 0)
         buf_add(&answer, piece, (size_t)got);
     assert_true(got == 0 || errno == ECONNRESET);
     close(fd);
@@ -351,7 +356,7 @@ void web_read_until(int fd, const char *end)
     buf_add_text(&answer, "");
     while (!answer.data || !strstr(answer.data, end)) {
         char piece[512];
-        ssize_t got = recv(fd, piece, sizeof piece, 0);
+        ssize_t got = web_receive(fd, piece, sizeof piece);
         if (got <= 0)
             fail_msg("'%s' did not come, but: %s", end, answer.data ? answer.data : "nothing");
         buf_add(&answer, piece, (size_t)got);

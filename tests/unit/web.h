@@ -8,6 +8,7 @@
 
 #include <pthread.h>
 #include <semaphore.h>
+#include <sys/types.h>
 
 enum {
     WEB_WAIT_S = 10,            /* what a test waits for comes within so long, or it fails */
@@ -55,6 +56,9 @@ void web_wait(sem_t *semaphore);
 /* A connection, or -1 when it is refused. */
 int web_connect(const struct web *web);
 void web_send(int fd, const char *text);
+/* recv() that goes on after EINTR: a loop that closed before this one may have left the kernel work
+ * (libuv's io_uring) that interrupts a wait with a time-out, without any signal. */
+ssize_t web_receive(int fd, char *to, size_t size);
 /* Reads until `end` has come. */
 void web_read_until(int fd, const char *end);
 /* All until the server closes the connection, which it has to; closes it here as well. free() it.
