@@ -1,6 +1,7 @@
 /* See config_secret.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/config_secret.h"
 
+#include "infra/config_env.h"
 #include "schemas/mem.h"
 #include "schemas/utf8.h"
 
@@ -69,14 +70,27 @@ static char *resolve(const struct config_loader *loader, struct span name)
     return buf_take(&path);
 }
 
+/* Whether the file is a credential of systemd (LoadCredential=): from version 254 on its mode shows
+ * the group's read bit, which stands for an access list that names our user alone. */
+static bool is_credential(const struct config_loader *loader, const char *file)
+{
+    const char *folder = config_loader_variable(loader, "CREDENTIALS_DIRECTORY");
+    const char *slash = strrchr(file, '/');
+    return folder && folder[0] == '/' && slash && (size_t)(slash - file) == strlen(folder) &&
+           strncmp(file, folder, strlen(folder)) == 0;
+}
+
 /* Whether the open file is fit to hold a secret. */
 static bool is_private(const struct request *request, const char *file, int fd)
 {
     struct stat status;
     struct buf fix = BUF_INIT(16384);
+    mode_t refused = S_IRWXG | S_IRWXO;
+    if (is_credential(request->loader, file))
+        refused &= ~(mode_t)S_IRGRP;
     if (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode))
         buf_add_text(&fix, "must be a file");
-    else if (status.st_mode & (S_IRWXG | S_IRWXO))
+    else if (status.st_mode & refused)
         buf_printf(&fix, "can be used by others than its owner; run: chmod 600 %s", file);
     bool fits = fix.size == 0;
     if (!fits)
@@ -139,6 +153,18 @@ static bool read_variable(const struct request *request, const char *name, char 
     return take(request, span_of(value), name, ret_secret);
 }
 
+/* Whether a variable takes the place of what the file says: that need not even be readable. */
+static bool is_replaced(const struct config_loader *loader, struct config_origin origin,
+                        const char *path)
+{
+    struct buf variable = BUF_INIT(1024);
+    config_env_add_name(&variable, path);
+    bool replaced = !origin.variable && !variable.overflow &&
+                    config_loader_variable(loader, variable.data) != NULL;
+    buf_free(&variable);
+    return replaced;
+}
+
 bool config_secret_read(struct config_loader *loader, struct config_origin origin, const char *path,
                         struct span reference, char **ret_secret)
 {
@@ -149,6 +175,8 @@ bool config_secret_read(struct config_loader *loader, struct config_origin origi
                               "must be a reference, not the secret itself: file:PATH or env:NAME");
         return false;
     }
+    if (is_replaced(loader, origin, path))
+        return false;
     size_t skip = strlen(is_file ? file_prefix : env_prefix);
     struct span rest = { (const char *)reference.data + skip, reference.size - skip };
     if (rest.size == 0) {

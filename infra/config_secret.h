@@ -12,7 +12,7 @@
 bool config_secret_is_reference(struct span text);
 /* Reads what `reference` points to; free it with config_secret_free. False, with a problem noted
  * that never quotes the text itself, when it cannot be read, others can read it, or the text is no
- * reference: it may be the secret. */
+ * reference: it may be the secret. False without a problem when a variable sets the key instead. */
 bool config_secret_read(struct config_loader *loader, struct config_origin origin, const char *path,
                         struct span reference, char **ret_secret);
 /* Wipes and frees. Accepts NULL. */

@@ -266,6 +266,45 @@ static void test_secrets(void **state)
         "keep it in a file with mode 600, and write id: [\"file:PATH\"]\n");
 }
 
+static void test_a_credential_of_systemd_is_for_its_service_alone(void **state)
+{
+    (void)state;
+    static const char yaml[] = "redis: {password: \"file:bad\"}\n";
+    static const char refusal[] = "can be used by others than its owner";
+    char here[256];
+    char elsewhere[300];
+    snprintf(here, sizeof here, "CREDENTIALS_DIRECTORY=%s", config_fixture_folder());
+    snprintf(elsewhere, sizeof elsewhere, "%s/deeper", here);
+    const char *const with[] = { here, NULL };
+    const char *const without[] = { elsewhere, NULL };
+    config_fixture_write("bad", (struct span)SPAN_LIT("secret"), 0440);
+    struct config *config = config_fixture_load(yaml, with);
+    assert_string_equal(config->redis.password, "secret");
+    config_free(config);
+    char *report = config_fixture_report(span_of(yaml), without);
+    assert_non_null(strstr(report, refusal));
+    free(report);
+    config_fixture_write("bad", (struct span)SPAN_LIT("secret"), 0444);
+    report = config_fixture_report(span_of(yaml), with);
+    assert_non_null(strstr(report, refusal));
+    free(report);
+}
+
+static void test_a_secret_that_a_variable_replaces_is_not_read(void **state)
+{
+    (void)state;
+    static const char yaml[] = "redis: {password: \"file:none\"}\nsecrets: {id: [\"file:none\"]}\n";
+    const char *const variables[] = { "ERRAND_REDIS_PASSWORD=file:password",
+                                      "ERRAND_SECRETS_ID=file:id", NULL };
+    struct config *config = config_fixture_load(yaml, variables);
+    assert_string_equal(config->redis.password, "pass word");
+    assert_int_equal(config->id_secrets.count, 1);
+    config_free(config);
+    config_fixture_expect_with("redis: {password: hunter2}\n", variables,
+                               "errand.yaml:1: redis.password: must be a reference, not the secret "
+                               "itself: file:PATH or env:NAME\n");
+}
+
 static void test_environment(void **state)
 {
     (void)state;
@@ -360,6 +399,8 @@ int main(void)
         cmocka_unit_test(test_local_configuration),
         cmocka_unit_test(test_empty_files),
         cmocka_unit_test(test_secrets),
+        cmocka_unit_test(test_a_secret_that_a_variable_replaces_is_not_read),
+        cmocka_unit_test(test_a_credential_of_systemd_is_for_its_service_alone),
         cmocka_unit_test(test_environment),
         cmocka_unit_test(test_environment_mistakes),
         cmocka_unit_test(test_page),
