@@ -8,11 +8,14 @@
 #define OPT_END    { 0 }
 #define OPT_DIR    { "dir", 0, OPTION_TEXT, "DIR", "the stack's folder (else $ERRAND_DIR, else ./.errand)" }
 #define OPT_URL    { "url", 0, OPTION_TEXT, "URL", "the gateway's address, instead of a stack's (else $ERRAND_URL)" }
+#define OPT_CONFIG { "config", 0, OPTION_TEXT, "FILE", "a configuration, instead of a stack's" }
 #define OPT_OUTPUT { "output", 'o', OPTION_CHOICE, "table|json", "how to print (default table)" }
 
 static const struct option_spec no_options[] = { OPT_END };
 static const struct option_spec dir_options[] = { OPT_DIR, OPT_END };
 static const struct option_spec dir_output_options[] = { OPT_DIR, OPT_OUTPUT, OPT_END };
+static const struct option_spec topics_ls_options[] = { OPT_CONFIG, OPT_DIR, OPT_OUTPUT, OPT_END };
+static const struct option_spec topics_apply_options[] = { OPT_CONFIG, OPT_DIR, OPT_END };
 static const struct option_spec client_options[] = { OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END };
 
 static const struct option_spec up_options[] = {
@@ -39,7 +42,7 @@ static const struct option_spec submit_options[] = {
 };
 static const struct option_spec get_options[] = {
     { "payload", 0, OPTION_FLAG, NULL, "print what was submitted, as it was submitted" },
-    OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
+    OPT_CONFIG, OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
 };
 static const struct option_spec wait_options[] = {
     { "timeout", 't', OPTION_DURATION, "TIME", "how long to wait, for all of them (default 5m)" },
@@ -98,7 +101,7 @@ static const struct command commands[] = {
                   "echo '{}' | errand submit quote.fetch -d - --idempotency-key order-17 --label team=blue --wait=1m",
       .options = submit_options, .run = submit_run },
     { .name = "get", .arguments = "ID", .argument_min = 1, .argument_max = 1, .summary = "show a job",
-      .details = "--payload reads the command where it lies, in Kafka; for that the stack's folder is needed.",
+      .details = "--payload reads the command where it lies, in Kafka; for that the stack's folder is needed, or --config.",
       .examples = "errand get 0193c0de-7000-7000-8000-000000000000\n"
                   "errand get 0193c0de-7000-7000-8000-000000000000 -o json\n"
                   "errand get 0193c0de-7000-7000-8000-000000000000 --payload",
@@ -120,10 +123,17 @@ static const struct command commands[] = {
                   "errand load sentence.make --connections 32 --count 100000 -d '{\"seed\": {{n}}}'\n"
                   "errand load order.price --mode e2e --rate 50/s -o json",
       .options = load_options, .run = load_cmd_run },
+    { .name = "health", .arguments = "", .summary = "tell whether a process can do its work, and what it waits for",
+      .details = "Exits with 0 when it is ready, with 1 when it is not, with 5 when nothing answers. Any process can be asked by\n"
+                 "its own address; without one it is the stack's gateway.",
+      .examples = "errand health\nerrand health --url http://127.0.0.1:8080 -o json", .options = client_options,
+      .run = health_run },
     { .name = "topics ls", .arguments = "", .summary = "show the topics and whether they exist",
-      .examples = "errand topics ls\nerrand topics ls -o json", .options = dir_output_options, .run = topics_ls_run },
+      .examples = "errand topics ls\nerrand topics ls -o json", .options = topics_ls_options, .run = topics_ls_run },
     { .name = "topics apply", .arguments = "", .summary = "make the topics that are missing",
-      .examples = "errand topics apply", .options = dir_options, .run = topics_apply_run },
+      .details = "With --config it needs no stack on this machine: what Kafka is, the configuration tells.",
+      .examples = "errand topics apply\nerrand topics apply --config /etc/errand/errand.yaml",
+      .options = topics_apply_options, .run = topics_apply_run },
     { .name = "config check", .arguments = "[FILE]", .argument_max = 1, .summary = "tell every mistake in a configuration",
       .details = "Without FILE it is the stack's errand.yaml.",
       .examples = "errand config check\nerrand config check mine.yaml", .options = dir_options,

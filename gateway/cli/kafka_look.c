@@ -26,7 +26,21 @@ static int load(const char *folder, const struct stack_state *state, struct conf
     return code;
 }
 
-static int open_look(const char *folder, struct kafka_look *look)
+static int load_file(const char *path, struct config **ret_config)
+{
+    struct err err = { 0 };
+    char *report = NULL;
+    int code = CLI_OK;
+    if (config_load(path, ret_config, &report, &err) != ERR_OK) {
+        output_error("the configuration cannot be used");
+        watch_print_lines(report ? report : err.text);
+        code = CLI_USAGE;
+    }
+    free(report);
+    return code;
+}
+
+static int load_stack(const char *folder, struct config **ret_config)
 {
     struct err err = { 0 };
     struct stack_state *state = MEM_NEW(*state);
@@ -38,25 +52,29 @@ static int open_look(const char *folder, struct kafka_look *look)
         output_error("the stack's state cannot be read");
         output_why("%s", err.text);
     } else {
-        code = load(folder, state, &look->config);
+        code = load(folder, state, ret_config);
     }
     free(state);
-    if (code == CLI_OK &&
-        kafka_admin_open(&look->config->kafka, "errand", &look->admin, &err) != ERR_OK) {
-        output_error("Kafka cannot be asked");
-        output_why("%s", err.text);
-        kafka_look_close(look);
-        code = CLI_FAILED;
-    }
     return code;
 }
 
 int kafka_look_open(const struct args *args, struct kafka_look *ret_look)
 {
+    struct err err = { 0 };
+    struct kafka_look look = { 0 };
+    const char *file = args_text(args, "config");
     char *folder = stack_folder(args, NULL);
-    *ret_look = (struct kafka_look){ 0 };
-    int code = open_look(folder, ret_look);
+    int code = file ? load_file(file, &look.config) : load_stack(folder, &look.config);
     free(folder);
+    if (code == CLI_OK &&
+        kafka_admin_open(&look.config->kafka, "errand", &look.admin, &err) != ERR_OK) {
+        output_error("Kafka cannot be asked");
+        output_why("%s", err.text);
+        kafka_look_close(&look);
+        code = CLI_FAILED;
+    }
+    if (code == CLI_OK)
+        *ret_look = look;
     return code;
 }
 

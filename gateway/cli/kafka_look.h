@@ -1,4 +1,4 @@
-/* A look into the stack's Kafka, for verbs that need no gateway.
+/* A look into a stack's or a configuration's Kafka, for verbs that need no gateway.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef GATEWAY_CLI_KAFKA_LOOK_H
 #define GATEWAY_CLI_KAFKA_LOOK_H
@@ -13,8 +13,8 @@ struct kafka_look {
     struct kafka_admin *admin;
 };
 
-/* By the stack's folder: its configuration and where its broker is. An exit code; says itself
- * what is wrong. */
+/* By --config, else by the stack's folder: its configuration and where its broker is. An exit
+ * code; says itself what is wrong. */
 int kafka_look_open(const struct args *args, struct kafka_look *ret_look);
 void kafka_look_close(struct kafka_look *look);
 

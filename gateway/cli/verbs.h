@@ -14,6 +14,7 @@ int submit_run(const struct args *args);
 int get_run(const struct args *args);
 int wait_run(const struct args *args);
 int types_run(const struct args *args);
+int health_run(const struct args *args);
 int load_cmd_run(const struct args *args);
 
 int topics_ls_run(const struct args *args);
