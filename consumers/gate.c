@@ -1,6 +1,7 @@
 /* See gate.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/gate.h"
 
+#include "infra/redis_args.h"
 #include "schemas/envelope.h"
 #include "schemas/mem.h"
 #include "schemas/view.h"
@@ -155,65 +156,30 @@ static void on_answer(void *arg, enum err_code code, const struct redis_reply *r
     free(asked);
 }
 
-/* Appends one text to `store` and remembers its place as an offset, since the store may move while
- * it grows. */
-struct arguments {
-    struct buf store;
-    struct span argv[1 + GATE_QUESTIONS_MAX * (KEYS_EACH + ARGS_EACH)];
-    size_t count;
-};
-
-static void begin(struct arguments *args)
+static void add_keys(struct redis_args *args, const char *namespace_,
+                     const struct gate_question *question)
 {
-    args->argv[args->count].size = args->store.size;
+    redis_args_begin(args);
+    view_key(&args->store, namespace_, VIEW_GATE, question->id);
+    redis_args_end(args);
+    redis_args_begin(args);
+    view_key(&args->store, namespace_, VIEW_RECORD, question->id);
+    redis_args_end(args);
+    redis_args_begin(args);
+    view_epoch_key(&args->store, namespace_, question->topic, question->partition);
+    redis_args_end(args);
 }
 
-static void end(struct arguments *args)
+static void add_question(struct redis_args *args, const struct gate_question *question)
 {
-    args->argv[args->count].size = args->store.size - args->argv[args->count].size;
-    args->count++;
-}
-
-static void add_question(struct arguments *args, const struct gate_question *question)
-{
-    begin(args);
-    buf_add_int(&args->store, question->turn);
-    end(args);
-    begin(args);
+    redis_args_int(args, question->turn);
+    redis_args_begin(args);
     buf_add_int(&args->store, question->partition);
     buf_add_char(&args->store, ':');
     buf_add_int(&args->store, question->offset);
-    end(args);
-    begin(args);
-    buf_add_int(&args->store, question->epoch);
-    end(args);
-    begin(args);
-    buf_add_int(&args->store, question->forget_at_ms);
-    end(args);
-}
-
-static void add_keys(struct arguments *args, const char *namespace_,
-                     const struct gate_question *question)
-{
-    begin(args);
-    view_key(&args->store, namespace_, VIEW_GATE, question->id);
-    end(args);
-    begin(args);
-    view_key(&args->store, namespace_, VIEW_RECORD, question->id);
-    end(args);
-    begin(args);
-    view_epoch_key(&args->store, namespace_, question->topic, question->partition);
-    end(args);
-}
-
-/* The texts lie one after another in the store: now that it stands still, point at them. */
-static void settle(struct arguments *args)
-{
-    const char *place = args->store.data;
-    for (size_t i = 0; i < args->count; i++) {
-        args->argv[i].data = place;
-        place += args->argv[i].size;
-    }
+    redis_args_end(args);
+    redis_args_int(args, question->epoch);
+    redis_args_int(args, question->forget_at_ms);
 }
 
 void gate_ask(struct gate *gate, const struct gate_question *questions, size_t count,
@@ -222,25 +188,20 @@ void gate_ask(struct gate *gate, const struct gate_question *questions, size_t c
     assert(count > 0 && count <= GATE_QUESTIONS_MAX);
     struct asked *asked = mem_zalloc(1, sizeof *asked + count * sizeof asked->questions[0]);
     *asked = (struct asked){ .gate = gate, .answer = answer, .arg = arg, .count = count };
-    struct arguments *args = MEM_NEW(*args);
-    args->store.max = count * (KEYS_EACH + ARGS_EACH) * KEY_BYTES_MAX;
+    struct redis_args args = REDIS_ARGS_INIT((count + 1) * (KEYS_EACH + ARGS_EACH) * KEY_BYTES_MAX);
     for (size_t i = 0; i < count; i++)
-        add_keys(args, gate->namespace_, &questions[i]);
-    begin(args);
-    buf_add_text(&args->store, gate->incarnation);
-    end(args);
+        add_keys(&args, gate->namespace_, &questions[i]);
+    redis_args_text(&args, gate->incarnation);
     for (size_t i = 0; i < count; i++) {
-        add_question(args, &questions[i]);
+        add_question(&args, &questions[i]);
         asked->questions[i].turn = questions[i].turn;
         asked->questions[i].partition = questions[i].partition;
         asked->questions[i].offset = questions[i].offset;
     }
-    settle(args);
     gate->open++;
-    redis_script_run(gate->redis, &ask_script, on_answer, asked, count * KEYS_EACH, args->count,
-                     args->argv);
-    buf_free(&args->store);
-    free(args);
+    redis_script_run(gate->redis, &ask_script, on_answer, asked, count * KEYS_EACH, args.count,
+                     redis_args_list(&args));
+    redis_args_free(&args);
 }
 
 struct raising {

@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/recorder_internal.h"
 #include "infra/clock.h"
+#include "infra/redis_args.h"
 #include "schemas/fold.h"
 #include "schemas/mem.h"
 #include "schemas/view.h"
@@ -78,81 +79,32 @@ static void batch_free(struct batch *batch)
     free(batch);
 }
 
-/* --- the arguments of a Lua call, put one after another into one store --- */
+/* --- the arguments of a Lua call --- */
 
-struct arguments {
-    struct buf store;
-    struct span *argv;
-    size_t count, capacity;
-};
-
-static size_t begin(struct arguments *args)
-{
-    if (args->count == args->capacity) {
-        args->capacity = args->capacity ? 2 * args->capacity : 256;
-        args->argv = mem_resize(args->argv, args->capacity, sizeof *args->argv);
-    }
-    return args->store.size;
-}
-
-static void end(struct arguments *args, size_t start)
-{
-    args->argv[args->count++] = (struct span){ NULL, args->store.size - start };
-}
-
-static void add_text(struct arguments *args, const char *text)
-{
-    size_t start = begin(args);
-    buf_add_text(&args->store, text);
-    end(args, start);
-}
-
-static void add_int(struct arguments *args, int64_t value)
-{
-    size_t start = begin(args);
-    buf_add_int(&args->store, value);
-    end(args, start);
-}
-
-static void add_key(struct arguments *args, const struct recorder *recorder, enum view_kind kind,
+static void add_key(struct redis_args *args, const struct recorder *recorder, enum view_kind kind,
                     const struct id *id)
 {
-    size_t start = begin(args);
+    redis_args_begin(args);
     view_key(&args->store, recorder->config->namespace_, kind, id);
-    end(args, start);
+    redis_args_end(args);
 }
 
-static bool add_record(struct arguments *args, const struct job_record *record)
+static bool add_record(struct redis_args *args, const struct job_record *record)
 {
-    size_t start = begin(args);
+    redis_args_begin(args);
     enum err_code code = envelope_encode_record(record, &args->store, NULL);
-    end(args, start);
+    redis_args_end(args);
     return code == ERR_OK;
 }
 
-static void add_progress(struct arguments *args, const struct batch *batch)
+static void add_progress(struct redis_args *args, const struct batch *batch)
 {
     const struct recorder_partition *partition = batch->partition;
-    size_t start = begin(args);
+    redis_args_begin(args);
     view_applied_field(&args->store, partition->topic, partition->number);
-    end(args, start);
-    add_text(args, partition->expected);
-    add_int(args, batch->next_offset);
-}
-
-static void settle(struct arguments *args)
-{
-    const char *place = args->store.data;
-    for (size_t i = 0; i < args->count; i++) {
-        args->argv[i].data = place;
-        place += args->argv[i].size;
-    }
-}
-
-static void arguments_free(struct arguments *args)
-{
-    buf_free(&args->store);
-    free(args->argv);
+    redis_args_end(args);
+    redis_args_text(args, partition->expected);
+    redis_args_int(args, batch->next_offset);
 }
 
 /* --- applying --- */
@@ -183,29 +135,28 @@ static void on_applied(void *arg, enum err_code code, const struct redis_reply *
     batch_free(batch);
 }
 
-static void apply(struct batch *batch, struct redis_script *script, struct arguments *args,
+static void apply(struct batch *batch, struct redis_script *script, struct redis_args *args,
                   size_t key_count)
 {
-    settle(args);
     redis_script_run(batch->partition->recorder->redis, script, on_applied, batch, key_count,
-                     args->count, args->argv);
-    arguments_free(args);
+                     args->count, redis_args_list(args));
+    redis_args_free(args);
 }
 
 /* Room for a batch: its bytes are bounded by the records read and those of the events. */
-static struct arguments arguments_for(const struct batch *batch)
+static struct redis_args arguments_for(const struct batch *batch)
 {
     size_t bytes_max = 4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
                        batch->entry_count * (4 * KEY_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX) +
                        4 * ENVELOPE_RECORD_BYTES_MAX;
-    return (struct arguments){ .store = BUF_INIT(bytes_max) };
+    return (struct redis_args)REDIS_ARGS_INIT(bytes_max);
 }
 
 static void apply_events(struct batch *batch)
 {
     const struct recorder *recorder = batch->partition->recorder;
-    struct arguments args = arguments_for(batch);
-    add_text(&args, recorder->hash_key);
+    struct redis_args args = arguments_for(batch);
+    redis_args_text(&args, recorder->hash_key);
     size_t key_count = 1;
     for (size_t i = 0; i < batch->job_count; i++) {
         if (!batch->jobs[i].changed)
@@ -224,8 +175,8 @@ static void apply_events(struct batch *batch)
         bool encoded = add_record(&args, &job->record);
         assert(encoded); /* a record has room for whatever an envelope held */
         (void)encoded;
-        add_int(&args, job->record.facts.forget_at_ms);
-        add_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");
+        redis_args_int(&args, job->record.facts.forget_at_ms);
+        redis_args_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");
         add_key(&args, recorder, VIEW_WAKE, &job->facts->id);
     }
     apply(batch, &apply_events_script, &args, key_count);
@@ -234,8 +185,8 @@ static void apply_events(struct batch *batch)
 static void apply_commands(struct batch *batch)
 {
     const struct recorder *recorder = batch->partition->recorder;
-    struct arguments args = arguments_for(batch);
-    add_text(&args, recorder->hash_key);
+    struct redis_args args = arguments_for(batch);
+    redis_args_text(&args, recorder->hash_key);
     for (size_t i = 0; i < batch->job_count; i++) {
         add_key(&args, recorder, VIEW_RECORD, &batch->jobs[i].facts->id);
         add_key(&args, recorder, VIEW_COMMAND, &batch->jobs[i].facts->id);
@@ -245,7 +196,7 @@ static void apply_commands(struct batch *batch)
         bool encoded = add_record(&args, &batch->jobs[i].record);
         assert(encoded);
         (void)encoded;
-        add_int(&args, batch->jobs[i].record.facts.forget_at_ms);
+        redis_args_int(&args, batch->jobs[i].record.facts.forget_at_ms);
     }
     apply(batch, &apply_commands_script, &args, 1 + 2 * batch->job_count);
 }
@@ -301,13 +252,12 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
 static void read_records(struct batch *batch)
 {
     struct recorder *recorder = batch->partition->recorder;
-    struct arguments args = arguments_for(batch);
-    add_text(&args, "MGET");
+    struct redis_args args = arguments_for(batch);
+    redis_args_text(&args, "MGET");
     for (size_t i = 0; i < batch->job_count; i++)
         add_key(&args, recorder, VIEW_RECORD, &batch->jobs[i].facts->id);
-    settle(&args);
-    redis_command(recorder->redis, on_records, batch, args.count, args.argv);
-    arguments_free(&args);
+    redis_command(recorder->redis, on_records, batch, args.count, redis_args_list(&args));
+    redis_args_free(&args);
 }
 
 /* --- taking a batch --- */
