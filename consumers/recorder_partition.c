@@ -92,7 +92,8 @@ static void balance(struct recorder_partition *partition)
         kafka_partition_resume(partition->handle);
 }
 
-static void read_envelope(struct recorder_entry *entry, const struct kafka_record *record)
+/* False when the record must not be passed over yet. */
+static bool read_envelope(struct recorder_entry *entry, const struct kafka_record *record)
 {
     struct recorder_partition *partition = entry->partition;
     struct recorder *recorder = partition->recorder;
@@ -104,14 +105,18 @@ static void read_envelope(struct recorder_entry *entry, const struct kafka_recor
         code = err_set(&err, ERR_ENVELOPE_INVALID, "the wrong kind of envelope for this topic");
     }
     if (code == ERR_OK)
-        return;
+        return true;
     /* A command's poison is the worker's to bury; here it is only counted and passed. */
-    if (code == ERR_ENVELOPE_VERSION && !partition->commands)
+    if (code == ERR_ENVELOPE_VERSION && !partition->commands) {
         entry->held = put_aside(entry, record, &err);
+        if (!entry->held)
+            return false;
+    }
     metric_add(recorder->poison, 1);
     log_write(recorder->log, LOG_ERROR, "recorder", &(struct log_about){ .err = &err },
               "%s/%d: the record at offset %" PRId64 " cannot be folded", partition->topic,
               partition->number, record->offset);
+    return true;
 }
 
 void recorder_record(void *arg, const struct kafka_record *record)
@@ -127,7 +132,11 @@ void recorder_record(void *arg, const struct kafka_record *record)
     entry->bytes = record->value.size + ENTRY_OVERHEAD_BYTES;
     if (partition->commands && record->timestamp_ms > 0)
         entry->due_ms = record->timestamp_ms + recorder->config->recorder.queued_after_ms;
-    read_envelope(entry, record);
+    if (!read_envelope(entry, record)) {
+        recorder_entry_free(entry);
+        recorder_restart(partition, "a record of a newer version could not be put aside");
+        return;
+    }
     if (partition->last)
         partition->last->next = entry;
     else

@@ -181,5 +181,11 @@ enum err_code publish_dead(const struct publish *publish, const struct publish_d
         .headers = headers.items,
         .header_count = headers.count,
     };
-    return kafka_produce(publish->producer, &send, fn, arg, err);
+    enum err_code code = kafka_produce(publish->producer, &send, fn, arg, err);
+    if (code == ERR_LIMIT) { /* a stranger's record, as large as the topic takes: no room beside it
+                                for the letter, which says where to find it */
+        send.key = send.value = (struct span){ 0 };
+        code = kafka_produce(publish->producer, &send, fn, arg, err);
+    }
+    return code;
 }

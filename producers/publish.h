@@ -29,7 +29,8 @@ enum err_code publish_handoff(const struct publish *publish, const struct job_co
 enum err_code publish_event(const struct publish *publish, const struct job_event *event,
                             kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
 
-/* A command that was given up on: its bytes as they were, and why. */
+/* A command that was given up on: its bytes as they were, and why. A record too large to be carried
+ * along with the reason is buried without its key and bytes. */
 struct publish_dead {
     struct span queue;
     struct span key;    /* the record's key */
