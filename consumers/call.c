@@ -81,13 +81,19 @@ static void mark_statuses(struct call *call)
     }
 }
 
+static const char own_scheme[] = "simulator:";
+
+static bool is_simulator(const struct config_target *target)
+{
+    return strncmp(target->base_url, own_scheme, strlen(own_scheme)) == 0;
+}
+
 static char *base_url_of(const struct config *config, const struct config_target *target)
 {
-    static const char own[] = "simulator:";
     struct buf url = BUF_INIT(URL_BYTES_MAX);
-    if (strncmp(target->base_url, own, sizeof own - 1) == 0)
+    if (is_simulator(target))
         buf_printf(&url, "http://%s%s", config->simulator.http.listen,
-                   target->base_url + sizeof own - 1);
+                   target->base_url + strlen(own_scheme));
     else
         buf_add_text(&url, target->base_url);
     while (url.size && url.data[url.size - 1] == '/')
@@ -150,6 +156,7 @@ struct request {
     struct buf url, body;
     char *headers[HEADERS_MAX];
     size_t header_count;
+    size_t origin_header_count; /* the first so many are for the target alone */
 };
 
 static void request_free(struct request *request)
@@ -204,6 +211,7 @@ static enum err_code add_own_headers(struct request *request, const struct job_c
     return code;
 }
 
+/* What is the target's own goes first: a redirect to another origin must not take it along. */
 static enum err_code add_target_headers(struct request *request, const struct call *call,
                                         struct err *err)
 {
@@ -263,6 +271,11 @@ static enum err_code build(struct request *request, const struct call *call,
         return err_set(err, ERR_PAYLOAD_INVALID, "the payload is not JSON");
     struct template_values values = { .payload = payload, .payload_bytes = command->payload };
     code = build_url(request, call, &values, err);
+    if (code == ERR_OK)
+        code = add_target_headers(request, call, err);
+    if (code == ERR_OK)
+        code = add_type_headers(request, call, &values, err);
+    request->origin_header_count = request->header_count;
     if (code == ERR_OK && call->body) {
         code = template_render(call->body, &values, &request->body, err);
         if (code == ERR_OK && request->body.overflow)
@@ -272,10 +285,6 @@ static enum err_code build(struct request *request, const struct call *call,
     }
     if (code == ERR_OK)
         code = add_own_headers(request, command, err);
-    if (code == ERR_OK)
-        code = add_target_headers(request, call, err);
-    if (code == ERR_OK)
-        code = add_type_headers(request, call, &values, err);
     json_free(payload);
     return code;
 }
@@ -406,6 +415,10 @@ static enum err_code send_request(struct handler_run *run, const struct job_comm
         .connect_timeout_ms = call->target->connect_timeout_ms,
         .timeout_ms = timeout_of(call, &command->facts),
         .response_bytes_max = (size_t)call->target->response_bytes_max,
+        .origin_header_count = request->origin_header_count,
+        .private_allowed = call->target->private || is_simulator(call->target),
+        .redirects_max = (int)call->target->redirects_max,
+        .ca_file = call->target->ca_file[0] ? call->target->ca_file : NULL,
     };
     return http_call_start(call->tools->http, &options, on_response, run, &run->http, &run->err);
 }

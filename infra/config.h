@@ -132,6 +132,9 @@ struct config_target {
     int64_t timeout_ms;
     int64_t response_bytes_max;
     int64_t in_flight_max;
+    bool private;                /* its host may have an address that is not public */
+    int64_t redirects_max;       /* followed */
+    char *ca_file;               /* "": the system's */
     struct config_pairs headers; /* values may be secrets */
 };
 

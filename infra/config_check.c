@@ -1,6 +1,7 @@
 /* See config_check.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/config_check.h"
 
+#include "infra/address.h"
 #include "infra/config_format.h"
 #include "schemas/mem.h"
 #include "schemas/timefmt.h"
@@ -107,6 +108,41 @@ static void check_queues(struct config_loader *loader)
         config_check_name(loader, "worker.queues", &config_scopes[1], queues->items[i]);
 }
 
+/* The host of a base_url that has passed its format. */
+static char *host_of(const char *base_url)
+{
+    const char *host = strstr(base_url, "://") + strlen("://");
+    size_t size = strcspn(host, "/");
+    const char *bracket = memchr(host, ']', size);
+    const char *port =
+        memchr(bracket ? bracket : host, ':', size - (size_t)(bracket ? bracket - host : 0));
+    return mem_dup((struct span){ host, port ? (size_t)(port - host) : size });
+}
+
+/* An address in numbers is known now, and would be refused at each call. */
+static void check_target(struct config_loader *loader, const struct config_target *target)
+{
+    if (target->private || !target->base_url[0] ||
+        strncmp(target->base_url, "simulator:", strlen("simulator:")) == 0)
+        return;
+    char path[CONFIG_PATH_SIZE];
+    snprintf(path, sizeof path, "targets.%s.base_url", target->name);
+    char *host = host_of(target->base_url);
+    const char *special = address_special_host(host);
+    if (special)
+        config_check_problem(loader, path,
+                             "%s is a %s address, which jobs may not call; set targets.%s.private: "
+                             "true if they shall",
+                             host, special, target->name);
+    free(host);
+}
+
+static void check_targets(struct config_loader *loader)
+{
+    for (size_t i = 0; i < loader->config->target_count; i++)
+        check_target(loader, &loader->config->targets[i]);
+}
+
 static void check_secrets(struct config_loader *loader)
 {
     if (loader->config->type_count > 0 && loader->config->id_secrets.count == 0 &&
@@ -181,6 +217,7 @@ void config_check(struct config_loader *loader)
     check_all_required(loader);
     check_listeners(loader);
     check_queues(loader);
+    check_targets(loader);
     check_secrets(loader);
     check_recorder(loader);
     check_tiers(loader);

@@ -193,6 +193,14 @@ const char *config_format_redis(struct span name, struct span text)
     return "must be host:port or unix:/path";
 }
 
+const char *config_format_file(struct span name, struct span text)
+{
+    (void)name;
+    if (text.size == 0 || (starts_with(text, "/") && !has_control(text)))
+        return NULL;
+    return "must be an absolute path";
+}
+
 /* --- HTTP --- */
 
 const char *config_format_base_url(struct span name, struct span text)

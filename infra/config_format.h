@@ -22,6 +22,8 @@ const char *config_format_redis(struct span name, struct span text);
 /* Whether a listener's address can be reached from this machine only. */
 bool config_format_is_loopback(struct span listen);
 
+/* "", or an absolute path. */
+const char *config_format_file(struct span name, struct span text);
 const char *config_format_base_url(struct span name, struct span text);
 const char *config_format_path(struct span name, struct span text);
 const char *config_format_pointer(struct span name, struct span text);

@@ -246,6 +246,16 @@ static const struct config_key target_keys[] = {
     { KEY("in_flight", CONFIG_INTEGER, in_flight_max, "200",
           "Calls of one worker to this target at once; more wait, other targets' do not."),
       RANGE(1, 100000) },
+    { KEY("private", CONFIG_BOOL, private, "false",
+          "The host may have a loopback, private or otherwise special address. Without it such an "
+          "address is refused when the connection is made. `simulator:` implies it.") },
+    { KEY("redirects", CONFIG_INTEGER, redirects_max, "0",
+          "Redirects that are followed; the next one is the answer. `headers` and the types' own "
+          "do not go to another origin, and only the target's own host may be `private`."),
+      RANGE(0, 10) },
+    { KEY("ca_file", CONFIG_TEXT, ca_file, "",
+          "PEM file of the authorities that may vouch for the target, in place of the system's."),
+      OPTIONAL, .format = config_format_file },
     { KEY("headers", CONFIG_SECRET_PAIRS, headers, "",
           "Headers of every call. A value may be a secret's reference; credentials must be one."),
       RANGE(0, ITEMS_MAX), .format = config_format_header },

@@ -138,6 +138,25 @@ void http_call_cancel(struct http_call *call)
     loop_defer(client->loop, &client->tell_cancelled);
 }
 
+/* Sends a call on to where its answer redirects it. False: it is over, and ret_response says how.
+ */
+static bool follow(struct http_call *call, CURLcode result, struct http_response *ret_response)
+{
+    if (!http_client_redirect_wanted(call, result)) {
+        http_client_response_read(call, result, ret_response);
+        return false;
+    }
+    struct err err = { 0 };
+    CURLM *multi = call->shard->multi;
+    curl_multi_remove_handle(multi, call->easy);
+    enum err_code code = http_client_redirect_follow(call, &err);
+    if (code == ERR_OK && curl_multi_add_handle(multi, call->easy) != CURLM_OK)
+        code = err_set(&err, ERR_INTERNAL, "libcurl did not take it");
+    if (code != ERR_OK)
+        http_client_response_redirect(call, &err, ret_response);
+    return code == ERR_OK;
+}
+
 /* Tells what has ended in a shard. curl allows every call in here, so callbacks may start and
  * cancel. */
 static void drain(struct http_client_shard *shard)
@@ -151,9 +170,10 @@ static void drain(struct http_client_shard *shard)
         CURLcode result = message->data.result;
         struct http_call *call = NULL;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &call);
-        detach(call);
         struct http_response response;
-        http_client_response_read(call, result, &response);
+        if (follow(call, result, &response))
+            continue;
+        detach(call);
         tell(call, &response);
     }
 }

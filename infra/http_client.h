@@ -1,7 +1,8 @@
 /* HTTP client for calls to third parties: several curl multi handles on one loop (a single one
  * slows down beyond some 1,000 transfers). Every transfer has a deadline and a response limit that
- * also holds for chunked answers. No proxies from the environment, no redirects, http and https
- * only, TLS verified.
+ * also holds for chunked answers. No proxies from the environment, http and https only, TLS
+ * verified; redirects only when asked for. Nothing but public addresses is connected to unless the
+ * call allows it, whatever a name resolves to at that moment.
  * THREADS: all on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_CLIENT_H
@@ -29,16 +30,22 @@ struct http_call_options { /* all borrowed; copied before http_call_start return
     const char *url;
     const char *const *headers; /* "Name: value" lines, checked against CR, LF and NUL */
     size_t header_count;
-    struct span body; /* sent when data is not NULL */
+    size_t origin_header_count; /* the first so many are the URL's origin's own (credentials): a
+                                redirect does not take them elsewhere */
+    struct span body;        /* sent when data is not NULL */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;
     size_t response_bytes_max;
+    bool private_allowed; /* the URL's host may have a loopback, private or otherwise special
+                             address (infra/address.h); where it redirects to may not */
+    int redirects_max;    /* followed; the next one is the answer */
+    const char *ca_file;  /* PEM; trusted in place of the system's. NULL: the system's */
 };
 struct http_response {
-    enum err_code
-        code; /* ERR_OK when there is a complete answer of any status; else ERR_TARGET_TIMEOUT,
-                 ERR_TARGET_UNREACHABLE, ERR_TARGET_TOO_LARGE, ERR_TARGET_INVALID, ERR_CANCELLED */
-    char text[200]; /* why not, without credentials */
+    enum err_code code; /* ERR_OK when there is a complete answer of any status; else
+                           ERR_TARGET_TIMEOUT, ERR_TARGET_UNREACHABLE, ERR_TARGET_TOO_LARGE,
+                           ERR_TARGET_INVALID, ERR_TARGET_ADDRESS, ERR_CANCELLED */
+    char text[200];     /* why not, without credentials */
     int status;
     struct span content_type;
     struct span body;

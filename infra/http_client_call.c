@@ -48,8 +48,11 @@ static void set_rules(struct http_call *call)
     SET(easy, CURLOPT_PROXY, "");    /* else from the environment */
     SET(easy, CURLOPT_NOPROXY, "*"); /* the same */
     SET(easy, CURLOPT_PROTOCOLS_STR, "http,https");
-    SET(easy, CURLOPT_REDIR_PROTOCOLS_STR, "https");
-    SET(easy, CURLOPT_FOLLOWLOCATION, 0L);
+    SET(easy, CURLOPT_FOLLOWLOCATION, 0L); /* http_client_redirect.c does */
+    SET(easy, CURLOPT_OPENSOCKETFUNCTION, http_client_guard_open);
+    SET(easy, CURLOPT_OPENSOCKETDATA, call);
+    SET(easy, CURLOPT_PREREQFUNCTION, http_client_guard_send);
+    SET(easy, CURLOPT_PREREQDATA, call);
     SET(easy, CURLOPT_HTTP_VERSION, (long)CURL_HTTP_VERSION_2TLS);
     SET(easy, CURLOPT_SSL_VERIFYPEER, 1L);
     SET(easy, CURLOPT_SSL_VERIFYHOST, 2L);
@@ -127,18 +130,41 @@ enum err_code http_client_call_prepare(struct http_call *call,
     if (code != ERR_OK)
         return code;
     set_rules(call);
-    SET(call->easy, CURLOPT_CURLU, call->url);
-    SET(call->easy, CURLOPT_HTTPHEADER, call->headers);
     set_method(call, options);
-    SET(call->easy, CURLOPT_TIMEOUT_MS, bounded_ms(options->timeout_ms));
     SET(call->easy, CURLOPT_CONNECTTIMEOUT_MS, bounded_ms(options->connect_timeout_ms));
-    call->timeout_ms = options->timeout_ms;
+    if (options->ca_file) { /* and none of the system's */
+        SET(call->easy, CURLOPT_CAINFO, options->ca_file);
+        SET(call->easy, CURLOPT_CAPATH, NULL);
+    }
     if (strcmp(options->method, "HEAD") != 0) /* an announced size is refused before it comes */
         SET(call->easy, CURLOPT_MAXFILESIZE_LARGE, (curl_off_t)options->response_bytes_max);
     call->body.max = options->response_bytes_max;
-    call->header_bytes = 0;
+    call->timeout_ms = options->timeout_ms;
+    call->private_allowed = options->private_allowed;
+    call->redirects_left = options->redirects_max;
+    call->origin_header_count = options->origin_header_count;
     call->started_us = clock_monotonic_us();
+    http_client_call_aim(call);
     return ERR_OK;
+}
+
+void http_client_call_aim(struct http_call *call)
+{
+    int64_t gone_ms = (clock_monotonic_us() - call->started_us) / 1000;
+    SET(call->easy, CURLOPT_CURLU, call->url);
+    SET(call->easy, CURLOPT_HTTPHEADER, call->headers);
+    SET(call->easy, CURLOPT_TIMEOUT_MS, bounded_ms(call->timeout_ms - gone_ms));
+    buf_reset(&call->body);
+    call->header_bytes = 0;
+    call->refused = NULL;
+    call->opened = false;
+}
+
+void http_client_call_become_get(struct http_call *call)
+{
+    SET(call->easy, CURLOPT_HTTPGET, 1L);
+    SET(call->easy, CURLOPT_CUSTOMREQUEST, "GET");
+    http_client_headers_untype(&call->headers);
 }
 
 void http_client_call_reset(struct http_call *call)

@@ -108,6 +108,23 @@ static void append_header(struct curl_slist **list, const char *line, struct spa
     free(empty);
 }
 
+static bool is_content_type(const char *line)
+{
+    return strncasecmp(line, "content-type:", strlen("content-type:")) == 0;
+}
+
+void http_client_headers_untype(struct curl_slist **headers)
+{
+    struct curl_slist *kept = NULL;
+    for (const struct curl_slist *line = *headers; line; line = line->next) {
+        if (!is_content_type(line->data))
+            append(&kept, line->data);
+    }
+    append(&kept, "Content-Type:"); /* or curl would claim that it is a form */
+    curl_slist_free_all(*headers);
+    *headers = kept;
+}
+
 enum err_code http_client_check_headers(const struct http_call_options *options,
                                         struct curl_slist **ret_headers, struct err *err)
 {
@@ -121,8 +138,7 @@ enum err_code http_client_check_headers(const struct http_call_options *options,
             return code;
         }
         append_header(&headers, options->headers[i], name);
-        typed |= name.size == strlen("content-type") &&
-                 strncasecmp(name.data, "content-type", name.size) == 0;
+        typed |= is_content_type(options->headers[i]);
     }
     append(&headers, "Expect:"); /* a large body is not worth a round trip first */
     if (!typed)

@@ -41,6 +41,11 @@ struct http_call {
     size_t header_bytes;
     int64_t started_us;
     int64_t timeout_ms;
+    bool private_allowed;
+    const char *refused; /* what was special about an address that was; NULL: none */
+    bool opened;         /* a connection to another address was tried */
+    int redirects_left;
+    size_t origin_header_count; /* lines at the head of `headers` */
     http_call_fn fn;
     void *arg;
 };
@@ -73,6 +78,9 @@ enum err_code http_client_check_headers(const struct http_call_options *options,
                                         struct curl_slist **ret_headers,
                                         struct err *err) MUST_CHECK;
 
+/* A body that is not sent any more has no type. */
+void http_client_headers_untype(struct curl_slist **headers);
+
 /* --- http_client_call.c --- */
 
 struct http_call *http_client_call_new(struct http_client *client);
@@ -82,12 +90,36 @@ enum err_code http_client_call_prepare(struct http_call *call,
                                        const struct http_call_options *options,
                                        struct err *err) MUST_CHECK;
 void http_client_call_reset(struct http_call *call);
+/* Points the call, which curl must not have, at call->url with call->headers, within the time that
+ * is left. */
+void http_client_call_aim(struct http_call *call);
+/* From here on it is a GET without a body. */
+void http_client_call_become_get(struct http_call *call);
+
+/* --- http_client_guard.c --- */
+
+/* CURLOPT_OPENSOCKETFUNCTION: before each connection. */
+curl_socket_t http_client_guard_open(void *arg, curlsocktype purpose,
+                                     struct curl_sockaddr *address);
+/* CURLOPT_PREREQFUNCTION: before each request, on a connection that another call has made, too. */
+int http_client_guard_send(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_port);
+
+/* --- http_client_redirect.c --- */
+
+/* Whether what ended so is a redirect that is to be followed. */
+bool http_client_redirect_wanted(const struct http_call *call, CURLcode result);
+/* Points the call, which curl must not have, at where its answer sends it. The error's text is for
+ * http_client_response_redirect. */
+enum err_code http_client_redirect_follow(struct http_call *call, struct err *err) MUST_CHECK;
 
 /* --- http_client_response.c --- */
 
 /* Reads the outcome of a transfer; the spans point into the call. */
 void http_client_response_read(const struct http_call *call, CURLcode result,
                                struct http_response *ret_response);
+/* The answer was a redirect that is not followed. */
+void http_client_response_redirect(const struct http_call *call, const struct err *why,
+                                   struct http_response *ret_response);
 void http_client_response_cancelled(const struct http_call *call,
                                     struct http_response *ret_response);
 /* Retry-After (RFC 9110, 10.2.3) in ms from now; -1 when it is neither seconds nor a date. */

@@ -84,9 +84,22 @@ static enum err_code read_too_large(const struct http_call *call, struct http_re
                 call->body.max);
 }
 
+/* Refused before anything was sent. Where other addresses of the same name were tried, how those
+ * failed says more. */
+static bool was_refused(const struct http_call *call, CURLcode result)
+{
+    return call->refused && (result == CURLE_ABORTED_BY_CALLBACK ||
+                             (result == CURLE_COULDNT_CONNECT && !call->opened));
+}
+
 static enum err_code read_failure(const struct http_call *call, CURLcode result,
                                   struct http_response *response)
 {
+    if (was_refused(call, result))
+        return fail(response, ERR_TARGET_ADDRESS,
+                    "%s is not called: its address is %s (private: true of the target allows that "
+                    "for the target's own host)",
+                    peer_of(call).text, call->refused);
     switch ((int)result) { /* codes of newer versions of curl come here, too */
     case CURLE_OPERATION_TIMEDOUT:
         return read_timeout(call, response);
@@ -147,6 +160,15 @@ void http_client_response_read(const struct http_call *call, CURLcode result,
         read_answer(call, ret_response);
     else
         ret_response->code = read_failure(call, result, ret_response);
+}
+
+void http_client_response_redirect(const struct http_call *call, const struct err *why,
+                                   struct http_response *ret_response)
+{
+    *ret_response = (struct http_response){ .retry_after_ms = -1 };
+    ret_response->duration_us = clock_monotonic_us() - call->started_us;
+    ret_response->code = fail(ret_response, ERR_TARGET_INVALID, "%s redirects badly: %.80s",
+                              peer_of(call).text, why->text);
 }
 
 void http_client_response_cancelled(const struct http_call *call,

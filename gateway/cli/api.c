@@ -142,6 +142,7 @@ static enum err_code call_once(struct api *api, const struct api_request *reques
         .connect_timeout_ms = CONNECT_TIMEOUT_MS,
         .timeout_ms = request->timeout_ms,
         .response_bytes_max = ANSWER_BYTES_MAX,
+        .private_allowed = true, /* it is our own */
     };
     enum err_code code = ERR_LIMIT;
     if (!url.overflow && !key.overflow)

@@ -85,6 +85,7 @@ static void probe_daemon(struct child *child)
         .connect_timeout_ms = PROBE_TIMEOUT_MS,
         .timeout_ms = PROBE_TIMEOUT_MS,
         .response_bytes_max = ANSWER_BYTES_MAX,
+        .private_allowed = true,
     };
     child->probing =
         http_call_start(child->supervisor->http, &options, on_answer, child, &call, &err) == ERR_OK;

@@ -70,6 +70,18 @@ static void flood(struct hostile_peer *peer, const char *head, const char *again
     loop_fd_watch(peer->watch, LOOP_WRITE);
 }
 
+/* "/to?303?URL": to that URL with that status. */
+static void redirect(struct hostile_peer *peer, const char *how)
+{
+    char head[512];
+    peer->server->requests++;
+    const char *url = how + 4;
+    snprintf(head, sizeof head,
+             "HTTP/1.1 %.3s Moved\r\nLocation: %.*s\r\nContent-Length: 0\r\n\r\n", how,
+             (int)strcspn(url, " "), url);
+    say(peer, head);
+}
+
 /* Does what the request's path says. */
 static void answer(struct hostile_peer *peer)
 {
@@ -88,6 +100,11 @@ static void answer(struct hostile_peer *peer)
         { "/moved", "HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n" },
     };
     const char *path = strchr(peer->request, ' ') + 1;
+    if (strncmp(path, "/to?", 4) == 0) {
+        redirect(peer, path + 4);
+        peer->size = 0;
+        return;
+    }
     size_t size = strcspn(path, " ?");
     peer->server->requests++;
     for (size_t i = 0; i < sizeof fixed / sizeof *fixed; i++) {

@@ -120,7 +120,8 @@ static struct http_call_options options_for(struct scene *scene, const char *met
                                        .url = url,
                                        .connect_timeout_ms = 5000,
                                        .timeout_ms = 5000,
-                                       .response_bytes_max = 4096 };
+                                       .response_bytes_max = 4096,
+                                       .private_allowed = true };
 }
 
 static struct http_call *start(struct scene *scene, const struct http_call_options *options)

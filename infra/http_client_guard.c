@@ -1,0 +1,35 @@
+/* Where a call may connect to. It is looked at in the address that was resolved, so it does not
+ * matter how that was spelt, who redirected there, or what a name server said the time before.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "infra/http_client_internal.h"
+
+#include "infra/address.h"
+
+#include <sys/socket.h>
+
+static bool refuses(struct http_call *call, const char *special)
+{
+    if (call->private_allowed || !special)
+        return false;
+    call->refused = special;
+    return true;
+}
+
+curl_socket_t http_client_guard_open(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct http_call *call = arg;
+    (void)purpose;
+    if (refuses(call, address_special(&address->addr)))
+        return CURL_SOCKET_BAD;
+    call->opened = true;
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): curl's type */
+int http_client_guard_send(void *arg, char *peer_ip, char *own_ip, int peer_port, int own_port)
+{
+    (void)own_ip;
+    (void)peer_port;
+    (void)own_port;
+    return refuses(arg, address_special_text(peer_ip)) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+}
