@@ -39,7 +39,7 @@ SANITIZE       := -O1 -g -fno-omit-frame-pointer -fno-sanitize-recover=all
 CFLAGS_release := -O2 -g -fno-omit-frame-pointer -fstack-protector-strong -fstack-clash-protection \
 	-D_FORTIFY_SOURCE=2 -fPIE
 LDFLAGS_release := -pie -Wl,-z,relro,-z,now
-CFLAGS_debug   := -Og -g3
+CFLAGS_debug   := -Og -g3 -D_FORTIFY_SOURCE=2
 CFLAGS_asan    := $(SANITIZE) -fsanitize=address,undefined
 LDFLAGS_asan   := -fsanitize=address,undefined
 CFLAGS_tsan    := $(SANITIZE) -fsanitize=thread
@@ -155,8 +155,8 @@ run: ## install what is missing, build, start everything here, and run a first j
 	@infra/deploy/first-run.sh build/release/bin
 stop: ## stop what `make run` started
 	@build/release/bin/errand down
-install-deps: ## install the packages that building and running need (Debian)
-	@infra/deploy/install-deps.sh build run
+install-deps: ## install the packages that building, running and `make unit` need (Debian)
+	@infra/deploy/install-deps.sh build run unit
 
 # --- Proving it ----------------------------------------------------------------------------------------------------
 .PHONY: test check lint unit system asan cov format
@@ -182,6 +182,11 @@ cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) MODE=cov T=schemas unit
 	@gcovr --root . --object-directory build/cov --filter 'schemas/' --fail-under-line 95 build/cov/schemas
+.PHONY: trixie
+trixie: ## in a bare Debian 13, made in build/trixie: build, unit tests, a first job (as root)
+	@infra/deploy/install-deps.sh bare
+	@infra/deploy/bare-debian.sh trixie build/trixie 'infra/deploy/install-deps.sh build run unit; \
+		make CFLAGS=-Werror programs unit; make run; make stop'
 .PHONY: bench benches
 benches: $(BENCHES)
 bench: ## how near the stack comes to what its libraries can do, measured now (ROW=name: one row)
