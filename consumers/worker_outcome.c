@@ -13,18 +13,21 @@
 #define STUCK_RETRY_MS 100
 
 static void publish_step(struct attempt *attempt);
+static void publish_later(struct attempt *attempt);
 
 static void on_acknowledged(void *arg, enum err_code code, int32_t partition, int64_t offset)
 {
     (void)partition;
     (void)offset;
     struct attempt *attempt = arg;
-    if (code) { /* the producer tries for ever: only its end says so */
+    if (code == ERR_OK) {
+        attempt->step++;
+        publish_step(attempt);
+    } else if (attempt->partition->worker->closed) {
         partition_attempt_drop(attempt);
-        return;
+    } else { /* Kafka refuses it for good (a missing right): until somebody has seen to that */
+        publish_later(attempt);
     }
-    attempt->step++;
-    publish_step(attempt);
 }
 
 static struct job_event event_of(const struct attempt *attempt, enum job_event_kind kind)
@@ -133,18 +136,32 @@ static enum err_code publish_current(struct attempt *attempt, struct err *err)
     return ERR_OK;
 }
 
-/* A record that cannot be encoded (a result that just passed the envelope's limit) becomes a
- * failure without it. */
-static void replace_unpublishable(struct attempt *attempt, const struct err *why)
+/* What is too large for a topic becomes smaller: a result that just passed its own limit is left
+ * out of a failure, a command that has no room for another turn is given up. */
+static void shorten(struct attempt *attempt, const struct err *why)
 {
-    free(attempt->result);
-    attempt->result = NULL;
+    if (attempt->result) {
+        free(attempt->result);
+        attempt->result = NULL;
+        err_set(&attempt->failure, ERR_RESULT_TOO_LARGE, "%s", why->text);
+        attempt->failure_class = ERR_CLASS_REJECT;
+    }
+    if (!attempt->failure.code) {
+        attempt->failure = *why;
+        attempt->failure_class = ERR_CLASS_REJECT;
+    }
     attempt->event = JOB_EVENT_FAILED;
-    err_set(&attempt->failure, ERR_RESULT_TOO_LARGE, "%s", why->text);
-    attempt->failure_class = ERR_CLASS_REJECT;
     attempt->plan[0] = PUBLISH_EVENT;
     attempt->plan[1] = PUBLISH_DEAD;
     attempt->step = 0;
+}
+
+static void publish_later(struct attempt *attempt)
+{
+    struct worker *worker = attempt->partition->worker;
+    attempt_list_append(&worker->stuck, attempt);
+    if (worker->stuck.count == 1)
+        loop_timer_start(worker->stuck_timer, STUCK_RETRY_MS, 0);
 }
 
 static void publish_step(struct attempt *attempt)
@@ -157,19 +174,22 @@ static void publish_step(struct attempt *attempt)
     }
     struct err err;
     enum err_code code = publish_current(attempt, &err);
-    if (code == ERR_LIMIT && attempt->result) {
-        replace_unpublishable(attempt, &err);
+    if (code == ERR_LIMIT && attempt->step == 0 && attempt->plan[0] != PUBLISH_DEAD) {
+        shorten(attempt, &err);
         code = publish_current(attempt, &err);
     }
     if (code == ERR_OK)
         return;
     if (code != ERR_OVERLOADED)
         log_write(worker->log, LOG_ERROR, "worker", &(struct log_about){ .err = &err },
-                  "cannot publish the outcome of %s/%d; trying again", attempt->partition->topic,
-                  attempt->partition->number);
-    attempt_list_append(&worker->stuck, attempt);
-    if (worker->stuck.count == 1)
-        loop_timer_start(worker->stuck_timer, STUCK_RETRY_MS, 0);
+                  "cannot publish the outcome of %s/%d at %lld", attempt->partition->topic,
+                  attempt->partition->number, (long long)attempt->offset);
+    if (code == ERR_LIMIT) { /* as small as it gets: a poison command blocks nobody */
+        attempt->step++;
+        publish_step(attempt);
+    } else {
+        publish_later(attempt);
+    }
 }
 
 void outcome_retry_stuck(void *arg)
