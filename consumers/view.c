@@ -16,6 +16,8 @@
     "3600000" /* by then the record itself tells; a lost claim costs a duplicate command, which is \
                  skipped */
 #define RANGES_TIMEOUT_MS 2000
+#define CATCH_UP_MS       1000 /* beyond recorder.queued_after: so long may the view take to follow */
+#define CATCH_UP_LOOK_MS  50
 
 struct question { /* "has it caught up?" */
     struct question *next;
@@ -31,6 +33,10 @@ struct view {
     struct kafka_range *ranges;
     char **topics;
     size_t range_count;
+    struct loop_timer *look;
+    int64_t look_until_ms;
+    bool asking_ranges; /* the thread pool has a question of ours, which outlives view_free */
+    bool freed;
 };
 
 /* --- reading --- */
@@ -242,6 +248,8 @@ static bool has_applied_all(const struct view *view, const struct redis_reply *r
     return true;
 }
 
+/* The recorder takes in a command only after recorder.queued_after: until the log ends that were
+ * asked for are reached, or ought to have been, it is looked at again. */
 static void on_applied(void *arg, enum err_code code, const struct redis_reply *reply)
 {
     struct view *view = arg;
@@ -254,16 +262,16 @@ static void on_applied(void *arg, enum err_code code, const struct redis_reply *
                      view_identity_text(view->use.identity));
     bool certified = span_eq(redis_reply_text(redis_reply_at(reply, 0)), buf_span(&certificate));
     buf_free(&certificate);
-    answer_all(view, certified && has_applied_all(view, reply) ? ERR_OK : ERR_VIEW_BEHIND);
+    bool caught_up = certified && has_applied_all(view, reply);
+    if (certified && !caught_up && loop_now_ms(view->use.loop) < view->look_until_ms)
+        loop_timer_start(view->look, CATCH_UP_LOOK_MS, 0);
+    else
+        answer_all(view, caught_up ? ERR_OK : ERR_VIEW_BEHIND);
 }
 
-static void on_ranges(void *arg, enum err_code code)
+static void look(void *arg)
 {
     struct view *view = arg;
-    if (code) {
-        answer_all(view, ERR_VIEW_BEHIND);
-        return;
-    }
     size_t argc = 3 + view->range_count;
     struct span *argv = mem_zalloc(argc, sizeof *argv);
     struct buf *fields = mem_zalloc(view->range_count, sizeof *fields);
@@ -282,10 +290,28 @@ static void on_ranges(void *arg, enum err_code code)
     free(argv);
 }
 
+static void free_now(struct view *view);
+
+static void on_ranges(void *arg, enum err_code code)
+{
+    struct view *view = arg;
+    view->asking_ranges = false;
+    if (view->freed) {
+        free_now(view);
+    } else if (code) {
+        answer_all(view, ERR_VIEW_BEHIND);
+    } else {
+        view->look_until_ms =
+            loop_now_ms(view->use.loop) + view->use.config->recorder.queued_after_ms + CATCH_UP_MS;
+        look(view);
+    }
+}
+
 static void start_check(struct view *view)
 {
     view->asked = view->waiting;
     view->waiting = NULL;
+    view->asking_ranges = true;
     kafka_ranges(view->use.admin, view->ranges, view->range_count,
                  &(struct kafka_reply){ view->use.loop, RANGES_TIMEOUT_MS, on_ranges, view });
 }
@@ -328,24 +354,38 @@ struct view *view_new(const struct view_options *options)
     view_hash_key(&key, options->config->namespace_);
     view->hash_key = buf_take(&key);
     open_ranges(view);
+    view->look = loop_timer_new(options->loop, look, view);
     return view;
+}
+
+static void free_now(struct view *view)
+{
+    for (size_t i = 0; i < 2 * view->use.config->queue_count; i++)
+        free(view->topics[i]);
+    free(view->topics);
+    free(view->ranges);
+    free(view->hash_key);
+    free(view);
 }
 
 void view_free(struct view *view)
 {
     if (!view)
         return;
-    for (size_t i = 0; i < 2 * view->use.config->queue_count; i++)
-        free(view->topics[i]);
-    free(view->topics);
-    free(view->ranges);
-    free(view->hash_key);
-    while (view->waiting) {
-        struct question *next = view->waiting->next;
-        free(view->waiting);
-        view->waiting = next;
+    loop_timer_free(view->look);
+    view->freed = true;
+    for (struct question *q = view->asked, *next; q; q = next) {
+        next = q->next;
+        q->fn(q->arg, ERR_VIEW_UNAVAILABLE);
+        free(q);
     }
-    free(view);
+    for (struct question *q = view->waiting, *next; q; q = next) {
+        next = q->next;
+        q->fn(q->arg, ERR_VIEW_UNAVAILABLE);
+        free(q);
+    }
+    if (!view->asking_ranges)
+        free_now(view);
 }
 
 struct envelope_record *view_wake_record(struct span message)

@@ -20,7 +20,8 @@ struct view_options { /* all borrowed for the view's life */
     const struct view_identity *identity;
 };
 struct view *view_new(const struct view_options *options);
-/* Close the Redis client first: open reads are answered by it. Accepts NULL. */
+/* Close the Redis client first: open reads are answered by it, open checks here (unavailable).
+ * Whoever is answered must not ask again. Accepts NULL. */
 void view_free(struct view *view);
 
 struct view_answer {                 /* borrowed for the callback */
@@ -49,8 +50,8 @@ void view_claim_settle(struct view *view, const struct id *id,
                        bool accepted);
 
 /* Whether the view is certified and has applied everything up to the log ends as they are after
- * this call. ERR_OK, ERR_VIEW_BEHIND or ERR_VIEW_UNAVAILABLE. Questions that come while one is
- * under way share the next one. */
+ * this call, or does so soon. ERR_OK, ERR_VIEW_BEHIND or ERR_VIEW_UNAVAILABLE. Questions that come
+ * while one is under way share the next one. */
 void view_check_caught_up(struct view *view, void (*fn)(void *arg, enum err_code code), void *arg);
 
 /* Decodes the record that rides in a wake-up; NULL when none does. Free with envelope_record_free.
