@@ -157,6 +157,15 @@ static int64_t shortest_memory_ms(const struct config *config)
     return shortest_ms;
 }
 
+/* What is known without the view: of a submission that it was accepted, of a read nothing. */
+static void answer_unknown(struct reading *reading, enum err_code code, const char *text)
+{
+    if (reading->options.pending_status == 202)
+        answer(reading, NULL);
+    else
+        answer_problem(reading, code, text);
+}
+
 static void answer_absent(struct reading *reading)
 {
     int64_t made_at_ms = id_time_ms(&reading->id);
@@ -185,7 +194,7 @@ static void on_caught_up(void *arg, enum err_code code)
 
 static void decide_absent(struct reading *reading, const struct view_answer *found)
 {
-    if (is_young(reading, found)) {
+    if (reading->options.pending_status == 202 || is_young(reading, found)) {
         if (reading->time_up || reading->options.wait_ms == 0)
             answer(reading, NULL);
     } else if (reading->caught_up) {
@@ -201,13 +210,13 @@ static void decide(struct reading *reading, const struct view_answer *found)
     bool last_word = reading->time_up || reading->options.wait_ms == 0;
     if (found->code) {
         if (last_word)
-            answer_problem(reading, ERR_VIEW_UNAVAILABLE,
+            answer_unknown(reading, ERR_VIEW_UNAVAILABLE,
                            "The view (Redis) did not answer in time.");
     } else if (found->record && job_state_is_terminal(found->record->state)) {
         answer(reading, found->record);
     } else if (!found->certified) {
         if (last_word)
-            answer_problem(reading, ERR_VIEW_BEHIND,
+            answer_unknown(reading, ERR_VIEW_BEHIND,
                            "The view is being rebuilt; the job's state is not known yet.");
     } else if (found->record) {
         if (last_word)
