@@ -11,6 +11,7 @@
 #define TICK_MS           500
 #define WARM_DEADLINE_MS  60000
 #define CLOSE_DEADLINE_MS 3000
+#define RECOMMIT_MS       1000 /* after a commit was refused */
 #define REDIS_PENDING_MAX 100000
 #define FETCH_BYTES_MAX   (16 * 1024 * 1024)
 #define HTTP_SHARDS       8
@@ -75,7 +76,11 @@ static void on_committed(void *arg, const char *topic, int32_t partition, int64_
               partition, (long long)offset, text);
     for (struct worker_partition *p = queue->partitions; p; p = p->next) {
         if (p->number == partition && strcmp(p->topic, topic) == 0 && p->committed == offset)
-            p->committed = -1; /* the next one says it again */
+            p->committed = -1;
+    }
+    if (!queue->worker->commit_due) { /* with nothing more to do there might be no other commit */
+        queue->worker->commit_due = true;
+        loop_timer_start(queue->worker->commit_timer, RECOMMIT_MS, 0);
     }
 }
 
@@ -90,6 +95,7 @@ static void on_tick(void *arg)
 {
     struct worker *worker = arg;
     worker->ticked_at_ms = clock_monotonic_ms();
+    partition_ask_epochs(worker);
     bool joined = true;
     for (size_t i = 0; i < worker->queue_count; i++)
         joined = joined && worker->queues[i].consumer &&

@@ -114,13 +114,6 @@ static void run(struct attempt *attempt)
 
 /* --- the gate --- */
 
-static void back_to_lane(struct attempt *attempt)
-{
-    attempt->partition->under_way--;
-    attempt->state = ATTEMPT_READY;
-    attempt_list_prepend(&attempt->type->ready, attempt);
-}
-
 static bool may_begin(const struct attempt *attempt)
 {
     return !attempt->partition->revoking && !attempt->partition->worker->draining;
@@ -142,11 +135,11 @@ static void apply(struct attempt *attempt, enum gate_verdict verdict)
     case GATE_UNKNOWN:
         run(attempt);
         return;
-    case GATE_STALE: /* we still have the partition, so ours is the newest assignment: say so, then
-                        ask again */
+    case GATE_STALE:
         give_room(attempt);
-        back_to_lane(attempt);
-        partition_ask_epoch(attempt->partition);
+        attempt->partition->under_way--;
+        partition_stale(attempt->partition);
+        partition_wait_for_epoch(attempt);
         return;
     case GATE_OUTCOME:
         give_room(attempt);
@@ -196,11 +189,16 @@ static void ask(struct batch *batch)
     gate_ask(worker->gate, questions, batch->count, on_verdicts, batch);
 }
 
-/* Expired ones end here; the others take room and join the batch. */
+/* Expired ones end here, those whose partition has no epoch yet wait with it, so that no other
+ * partition's jobs wait behind them; the others take room and join the batch. */
 static void pick(struct worker *worker, struct worker_type *type, struct batch *batch)
 {
     struct attempt *attempt = type->ready.first;
     attempt_list_remove(&type->ready, attempt);
+    if (partition_waits_for_epoch(attempt->partition)) {
+        partition_wait_for_epoch(attempt);
+        return;
+    }
     int64_t not_after_ms = attempt->command->facts.not_after_ms;
     if (not_after_ms && clock_wall_ms() > not_after_ms) {
         outcome_expired(attempt);
@@ -209,16 +207,10 @@ static void pick(struct worker *worker, struct worker_type *type, struct batch *
     take_room(worker, type, 1);
     attempt->state = ATTEMPT_ASKED;
     attempt->partition->under_way++;
-    batch->attempts[batch->count++] = attempt;
-}
-
-/* An epoch that is being asked for is waited for; one that could not be had is asked for again. */
-static bool lane_waits(const struct worker *worker, const struct worker_type *type)
-{
-    struct worker_partition *partition = type->ready.first->partition;
-    if (partition->epoch == EPOCH_UNKNOWN && redis_ready(worker->redis))
-        partition_ask_epoch(partition);
-    return partition->epoch_asked;
+    if (attempt->partition->epoch == EPOCH_UNKNOWN)
+        apply(attempt, GATE_UNKNOWN);
+    else
+        batch->attempts[batch->count++] = attempt;
 }
 
 /* A process that was stopped (SIGSTOP, a swapped-out machine) may have lost its partitions: it
@@ -235,7 +227,7 @@ static bool take_from_lanes(struct worker *worker, struct batch *batch)
     while (batch->count < GATE_QUESTIONS_MAX && idle < worker->type_count) {
         struct worker_type *type = &worker->types[worker->next_lane];
         worker->next_lane = (worker->next_lane + 1) % worker->type_count;
-        if (!type->ready.first || !has_room(worker, type) || lane_waits(worker, type)) {
+        if (!type->ready.first || !has_room(worker, type)) {
             idle++;
             continue;
         }

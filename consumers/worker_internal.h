@@ -4,7 +4,7 @@
  *
  * The life of an attempt (struct attempt), each state with the place it is kept:
  *
- *   delivered -> EARLY (partition's list, until the partition's epoch is known)
+ *   delivered -> EARLY (partition's list, while the partition's epoch is being asked for)
  *             -> WAITING (a timer, until due) -> READY (its type's lane)
  *             -> ASKED (a batch at the gate)  -> RUNNING (its handler; worker's list for `started`)
  *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window
@@ -72,7 +72,6 @@ struct attempt_list {
     size_t count;
 };
 void attempt_list_append(struct attempt_list *list, struct attempt *attempt);
-void attempt_list_prepend(struct attempt_list *list, struct attempt *attempt);
 void attempt_list_remove(struct attempt_list *list, struct attempt *attempt);
 
 struct worker_target {
@@ -112,7 +111,9 @@ struct worker_partition {
     int64_t committed;
     int64_t epoch;
     bool epoch_asked;
-    bool answered; /* the first question for an epoch has been answered: EARLY attempts go on */
+    bool stale; /* somebody was assigned it after us: nothing begins until Kafka has had time to
+                   take it away; if it does not, it is ours and a higher epoch says so */
+    int64_t epoch_at_ms; /* monotonic time at which to ask for an epoch (again); 0: not */
     bool revoking, holding;
     struct loop_timer *drain;
     struct attempt *attempts; /* all, by sibling */
@@ -165,7 +166,14 @@ void partition_assign(void *arg, struct kafka_partition *handle, const struct ka
 void partition_revoke(void *arg, struct kafka_partition *handle, bool lost);
 void partition_revoked(void *arg);
 void partition_record(void *arg, const struct kafka_record *record);
-void partition_ask_epoch(struct worker_partition *partition);
+/* Asks for epochs that are due (twice a second). */
+void partition_ask_epochs(struct worker *worker);
+/* Nothing of the partition may begin before its epoch has been asked for again: the attempt waits.
+ */
+void partition_wait_for_epoch(struct attempt *attempt);
+bool partition_waits_for_epoch(const struct worker_partition *partition);
+/* The gate says that the partition was assigned to somebody else after us. */
+void partition_stale(struct worker_partition *partition);
 void partition_unref(struct worker_partition *partition);
 /* The attempt is over: its ticket is done, its memory goes. */
 void partition_attempt_done(struct attempt *attempt);

@@ -10,6 +10,7 @@
 
 /* An attempt costs this much beside its record's bytes. */
 #define ATTEMPT_OVERHEAD_BYTES 3072
+#define EPOCH_RETRY_MS         1000 /* after Redis gave none */
 
 void attempt_list_append(struct attempt_list *list, struct attempt *attempt)
 {
@@ -20,18 +21,6 @@ void attempt_list_append(struct attempt_list *list, struct attempt *attempt)
     else
         list->first = attempt;
     list->last = attempt;
-    list->count++;
-}
-
-void attempt_list_prepend(struct attempt_list *list, struct attempt *attempt)
-{
-    attempt->previous = NULL;
-    attempt->next = list->first;
-    if (list->first)
-        list->first->previous = attempt;
-    else
-        list->last = attempt;
-    list->first = attempt;
     list->count++;
 }
 
@@ -110,30 +99,62 @@ void partition_commit_all(struct worker *worker)
     metric_set(worker->window_gauge, (double)widest);
 }
 
+/* Without an epoch (Redis is away, full, or refuses writes) the attempts go on without the gate. */
 static void on_epoch(void *arg, int64_t epoch)
 {
     struct worker_partition *partition = arg;
     partition->epoch_asked = false;
-    partition->answered = true;
-    if (epoch >= 0)
-        partition->epoch = epoch;
+    partition->stale = false;
+    partition->epoch = epoch >= 0 ? epoch : EPOCH_UNKNOWN;
+    if (epoch < 0)
+        partition->epoch_at_ms = clock_monotonic_ms() + EPOCH_RETRY_MS;
     while (partition->early.first) {
         struct attempt *attempt = partition->early.first;
         attempt_list_remove(&partition->early, attempt);
         dispatch_ready(attempt);
     }
-    dispatch_soon(partition->worker);
     partition_unref(partition);
 }
 
-void partition_ask_epoch(struct worker_partition *partition)
+static void ask_epoch(struct worker_partition *partition)
 {
-    if (partition->epoch_asked || partition->revoking)
-        return;
     partition->epoch_asked = true;
+    partition->epoch_at_ms = 0;
     partition->references++;
     gate_raise_epoch(partition->worker->gate, partition->topic, partition->number, on_epoch,
                      partition);
+}
+
+void partition_ask_epochs(struct worker *worker)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        for (struct worker_partition *p = worker->queues[i].partitions; p; p = p->next) {
+            if (p->epoch_at_ms && now_ms >= p->epoch_at_ms && !p->revoking)
+                ask_epoch(p);
+        }
+    }
+}
+
+bool partition_waits_for_epoch(const struct worker_partition *partition)
+{
+    return partition->epoch_asked || partition->stale;
+}
+
+void partition_wait_for_epoch(struct attempt *attempt)
+{
+    attempt->state = ATTEMPT_EARLY;
+    attempt_list_append(&attempt->partition->early, attempt);
+}
+
+void partition_stale(struct worker_partition *partition)
+{
+    if (partition_waits_for_epoch(partition))
+        return;
+    partition->stale = true;
+    /* Two heartbeats. */
+    partition->epoch_at_ms =
+        clock_monotonic_ms() + partition->worker->config->kafka.session_timeout_ms / 2;
 }
 
 /* Where the group left off, or where the log begins, is right as it is: the offset is only read.
@@ -158,7 +179,7 @@ void partition_assign(void *arg, struct kafka_partition *handle, const struct ka
     };
     queue->partitions = partition;
     kafka_partition_set_context(handle, partition);
-    partition_ask_epoch(partition);
+    ask_epoch(partition);
     if (start->lost || start->reset)
         log_write(
             worker->log, LOG_ERROR, "worker", NULL,
@@ -232,6 +253,10 @@ void partition_revoked(void *arg)
         }
         *link = partition->next;
         partition->handle = NULL;
+        if (partition->holding) { /* the consumer was closed without waiting for us */
+            partition->holding = false;
+            loop_timer_stop(partition->drain);
+        }
         log_write(queue->worker->log, LOG_INFO, "worker", NULL,
                   "%s/%d revoked, %zu attempts under way", partition->topic, partition->number,
                   partition->under_way);
@@ -362,9 +387,6 @@ static void admit(struct attempt *attempt)
         attempt->state = ATTEMPT_WAITING;
         attempt->due = loop_timer_new(worker->loop, on_due, attempt);
         loop_timer_start(attempt->due, attempt->command->due_at_ms - now_ms, 0);
-    } else if (!attempt->partition->answered) {
-        attempt->state = ATTEMPT_EARLY;
-        attempt_list_append(&attempt->partition->early, attempt);
     } else {
         dispatch_ready(attempt);
     }
