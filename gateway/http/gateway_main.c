@@ -186,10 +186,10 @@ static void stop(void *state)
     struct gateway *gateway = state;
     redis_subscriber_close(gateway->subscriber);
     gateway->subscriber = NULL;
+    kafka_producer_close(gateway->producer); /* its last answers settle claims in Redis */
     redis_close(gateway->redis);
     view_identity_free(gateway->identity);
     kafka_admin_close(gateway->admin);
-    kafka_producer_close(gateway->producer);
     loop_timer_free(gateway->kafka_timer);
     view_free(gateway->view);
     waits_free(gateway->waits);
