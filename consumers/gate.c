@@ -179,7 +179,8 @@ static void add_question(struct redis_args *args, const struct gate_question *qu
     buf_add_int(&args->store, question->offset);
     redis_args_end(args);
     redis_args_int(args, question->epoch);
-    redis_args_int(args, question->forget_at_ms);
+    /* Redis refuses an expiry of 0, and the whole call with it. */
+    redis_args_int(args, question->forget_at_ms > 0 ? question->forget_at_ms : 1);
 }
 
 void gate_ask(struct gate *gate, const struct gate_question *questions, size_t count,

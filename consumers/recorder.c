@@ -99,6 +99,7 @@ static void on_look_timer(void *arg)
 static void on_due_timer(void *arg)
 {
     struct recorder *recorder = arg;
+    recorder->due_at_ms = 0;
     for (struct recorder_partition *p = recorder->partitions; p; p = p->next) {
         if (p->commands)
             recorder_pump(p);
@@ -283,10 +284,17 @@ void recorder_close(struct recorder *recorder)
     view_identity_free(recorder->identity);
     kafka_admin_close(recorder->admin);
     kafka_producer_close(recorder->producer);
+    recorder->closed = true;
     loop_undefer(recorder->loop, &recorder->locate);
     loop_timer_free(recorder->look_timer);
     loop_timer_free(recorder->due_timer);
     loop_timer_free(recorder->drain_timer);
+    if (!recorder->asking_ranges)
+        recorder_free(recorder);
+}
+
+void recorder_free(struct recorder *recorder)
+{
     free(recorder->hash_key);
     free(recorder->source);
     free(recorder);

@@ -97,6 +97,13 @@ static bool add_record(struct redis_args *args, const struct job_record *record)
     return code == ERR_OK;
 }
 
+/* When the record goes. Redis refuses an expiry of 0, and the whole batch with it: a record without
+ * a time to be forgotten at is not kept. */
+static void add_expiry(struct redis_args *args, const struct job_record *record)
+{
+    redis_args_int(args, record->facts.forget_at_ms > 0 ? record->facts.forget_at_ms : 1);
+}
+
 static void add_progress(struct redis_args *args, const struct batch *batch)
 {
     const struct recorder_partition *partition = batch->partition;
@@ -175,7 +182,7 @@ static void apply_events(struct batch *batch)
         bool encoded = add_record(&args, &job->record);
         assert(encoded); /* a record has room for whatever an envelope held */
         (void)encoded;
-        redis_args_int(&args, job->record.facts.forget_at_ms);
+        add_expiry(&args, &job->record);
         redis_args_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");
         add_key(&args, recorder, VIEW_WAKE, &job->facts->id);
     }
@@ -196,7 +203,7 @@ static void apply_commands(struct batch *batch)
         bool encoded = add_record(&args, &batch->jobs[i].record);
         assert(encoded);
         (void)encoded;
-        redis_args_int(&args, batch->jobs[i].record.facts.forget_at_ms);
+        add_expiry(&args, &batch->jobs[i].record);
     }
     apply(batch, &apply_commands_script, &args, 1 + 2 * batch->job_count);
 }
@@ -282,9 +289,19 @@ static void take_event(struct batch *batch, const struct recorder_entry *entry)
         batch->jobs[batch->job_count++] = (struct folded){ .facts = facts };
 }
 
+/* One timer for all partitions: the earliest due time counts. */
+static void arm_due(struct recorder *recorder, int64_t wait_ms)
+{
+    int64_t at_ms = loop_now_ms(recorder->loop) + wait_ms;
+    if (recorder->due_at_ms && recorder->due_at_ms <= at_ms)
+        return;
+    recorder->due_at_ms = at_ms;
+    loop_timer_start(recorder->due_timer, wait_ms, 0);
+}
+
 static bool is_due(const struct recorder_partition *partition, const struct recorder_entry *entry)
 {
-    const struct recorder *recorder = partition->recorder;
+    struct recorder *recorder = partition->recorder;
     if (entry->held)
         return false;
     if (!partition->commands)
@@ -293,7 +310,7 @@ static bool is_due(const struct recorder_partition *partition, const struct reco
         return false;
     int64_t wait_ms = entry->due_ms - clock_wall_ms();
     if (wait_ms > 0)
-        loop_timer_start(recorder->due_timer, wait_ms, 0);
+        arm_due(recorder, wait_ms);
     return wait_ms <= 0;
 }
 

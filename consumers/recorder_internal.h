@@ -50,6 +50,9 @@ struct recorder_partition {
     enum recorder_state state;
     unsigned life;   /* raised at every return to WAITING: answers of an earlier life are ignored */
     int64_t applied; /* the next offset to apply */
+    int64_t awaited; /* the next offset to be delivered */
+    int64_t gap_before; /* records seemed to be missing before this offset; met again, they are */
+    int64_t restarted_at_ms;
     char expected[24];  /* the applied offset as Redis has it, "" none */
     int64_t log_end;    /* when located */
     char certified[41]; /* run id under which it is certified, as far as we know */
@@ -81,7 +84,9 @@ struct recorder {
     bool replies_certified; /* as of the last look: commands may be applied */
     bool certified;         /* as of the last look */
     bool draining, warm;
-    int64_t drain_until_ms;
+    bool asking_ranges; /* the thread pool has a question of ours, which outlives recorder_close */
+    bool closed;
+    int64_t drain_until_ms, due_at_ms;
     struct loop_timer *look_timer, *due_timer, *drain_timer;
     bool looking;
     struct service_condition *kafka_ready, *redis_ready, *view_ready;
@@ -107,6 +112,8 @@ void recorder_restart(struct recorder_partition *partition, const char *why);
 void recorder_restart_all(struct recorder *recorder);
 /* Locates every waiting partition (the deferred task, its arg the recorder). */
 void recorder_locate(void *arg);
+/* The end of recorder_close, once nothing is asked any more. */
+void recorder_free(struct recorder *recorder);
 void recorder_partition_unref(struct recorder_partition *partition);
 /* After a batch: certifies if the end is reached, resumes fetching, goes on. */
 void recorder_advance(struct recorder_partition *partition);
@@ -125,7 +132,7 @@ void recorder_pump(struct recorder_partition *partition);
 
 /* --- recorder_clear.c --- */
 /* Removes every key of the namespace's view under a lock, writes the identity, then restarts all
- * partitions. */
-void recorder_clear(struct recorder *recorder, const char *why);
+ * partitions. `identity` is whose view was found: meanwhile made another one it is left alone. */
+void recorder_clear(struct recorder *recorder, struct span identity, const char *why);
 
 #endif

@@ -15,6 +15,7 @@
 #define ENTRY_OVERHEAD_BYTES 2560
 #define PARTITION_BYTES_MAX  (4 * 1024 * 1024)
 #define FIELD_BYTES_MAX      320
+#define RESTART_PAUSE_MS     1000 /* a partition that is refused again and again waits for the look */
 
 /* --- entries --- */
 
@@ -119,12 +120,28 @@ static bool read_envelope(struct recorder_entry *entry, const struct kafka_recor
     return true;
 }
 
+/* Nothing of our topics leaves a gap but retention. Should reading have gone on at another place
+ * than was asked for, what was passed over would never be folded: begin again, and believe the log
+ * when it says the same once more. */
+static bool is_gap(struct recorder_partition *partition, int64_t offset)
+{
+    if (offset == partition->awaited || offset == partition->gap_before)
+        return false;
+    partition->gap_before = offset;
+    return true;
+}
+
 void recorder_record(void *arg, const struct kafka_record *record)
 {
     (void)arg;
     struct recorder_partition *partition = kafka_partition_context(record->partition);
-    if (!partition || partition->state != RECORDER_FOLDING || record->offset < partition->applied)
+    if (!partition || partition->state != RECORDER_FOLDING || record->offset < partition->awaited)
         return;
+    if (is_gap(partition, record->offset)) {
+        recorder_restart(partition, "records were passed over");
+        return;
+    }
+    partition->awaited = record->offset + 1;
     struct recorder *recorder = partition->recorder;
     struct recorder_entry *entry = MEM_NEW(*entry);
     entry->partition = partition;
@@ -161,6 +178,7 @@ void recorder_assign(void *arg, struct kafka_partition *handle, const struct kaf
         .topic = mem_dup_text(kafka_partition_topic(handle)),
         .number = kafka_partition_number(handle),
         .committed = start->committed,
+        .gap_before = -1,
         .references = 1,
         .next = recorder->partitions,
     };
@@ -228,7 +246,10 @@ void recorder_restart(struct recorder_partition *partition, const char *why)
     partition->certifying = false;
     drop_entries(partition);
     kafka_partition_pause(partition->handle);
-    loop_defer(recorder->loop, &recorder->locate);
+    int64_t now_ms = loop_now_ms(recorder->loop);
+    if (!why || now_ms - partition->restarted_at_ms >= RESTART_PAUSE_MS)
+        loop_defer(recorder->loop, &recorder->locate);
+    partition->restarted_at_ms = now_ms;
 }
 
 void recorder_restart_all(struct recorder *recorder)
@@ -292,7 +313,7 @@ static bool begin_at(struct recorder_partition *partition, const struct kafka_ra
                   partition->topic, partition->number, range->start, offset);
         offset = range->start;
     }
-    partition->applied = offset;
+    partition->applied = partition->awaited = offset;
     partition->log_end = range->end;
     struct err err;
     if (kafka_partition_seek(partition->handle, offset, &err)) {
@@ -333,7 +354,7 @@ static void on_view(void *arg, enum err_code code, const struct redis_reply *rep
     }
     if (clear) {
         locate_failed(locating);
-        recorder_clear(recorder, clear);
+        recorder_clear(recorder, identity, clear);
         return;
     }
     locating_free(locating);
@@ -344,6 +365,12 @@ static void on_ranges(void *arg, enum err_code code)
 {
     struct locating *locating = arg;
     struct recorder *recorder = locating->recorder;
+    recorder->asking_ranges = false;
+    if (recorder->closed) {
+        locating_free(locating);
+        recorder_free(recorder);
+        return;
+    }
     if (code || !redis_ready(recorder->redis)) {
         recorder->locating = false;
         locate_failed(locating);
@@ -395,7 +422,7 @@ void recorder_locate(void *arg)
         locating->ranges[locating->count++] =
             (struct kafka_range){ .topic = p->topic, .partition = p->number };
     }
-    recorder->locating = true;
+    recorder->locating = recorder->asking_ranges = true;
     kafka_ranges(recorder->admin, locating->ranges, locating->count,
                  &(struct kafka_reply){ recorder->loop, LOCATE_TIMEOUT_MS, on_ranges, locating });
 }
