@@ -56,6 +56,9 @@ static enum err_code read_unreachable(const struct http_call *call, CURLcode res
     const char *why = curl_easy_strerror(result);
     if (result == CURLE_COULDNT_CONNECT && problem > 0 && strerrordesc_np((int)problem))
         why = strerrordesc_np((int)problem);
+    if (result == CURLE_PEER_FAILED_VERIFICATION)
+        why = "its certificate is expired, for another name, or of an authority that is not "
+              "trusted (ca_file of the target)";
     if (was_connected(call))
         return fail(response, ERR_TARGET_UNREACHABLE,
                     "the connection to %s broke before the answer was complete: %s", peer.text,
