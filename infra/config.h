@@ -67,8 +67,15 @@ struct config_http { /* a listener */
     int64_t connections_max;
     int64_t
         connection_pool_bytes; /* libmicrohttpd's memory per connection: bounds request headers */
+    int64_t headers_bytes_max; /* request line and headers together */
+    int64_t header_count_max;
     int64_t body_bytes_max;
     int64_t idle_timeout_ms;
+    int64_t header_timeout_ms;
+    int64_t body_timeout_ms;
+    int64_t bytes_per_s_min; /* of a body, on average; 0: any */
+    int64_t parked_max;      /* requests that wait for their answer */
+    int64_t connections_per_address;
 };
 
 struct config_gateway {

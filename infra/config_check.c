@@ -6,6 +6,7 @@
 #include "schemas/mem.h"
 #include "schemas/timefmt.h"
 
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,27 +79,32 @@ static void check_all_required(struct config_loader *loader)
 
 /* --- what must fit together --- */
 
+static void check_listener(struct config_loader *loader, const char *section,
+                           const struct config_http *http)
+{
+    char path[64];
+    snprintf(path, sizeof path, "%s.listen", section);
+    if (!loader->config->gateway.insecure && !config_format_is_loopback(span_of(http->listen)))
+        config_check_problem(loader, path,
+                             "%s can be reached from other machines, and there are no API keys; "
+                             "use 127.0.0.1, or set gateway.insecure: true if everybody there may "
+                             "use it",
+                             http->listen);
+    snprintf(path, sizeof path, "%s.connection_pool", section);
+    if (http->connection_pool_bytes < 2 * http->headers_bytes_max)
+        config_check_problem(loader, path,
+                             "%" PRId64 " bytes are less than twice %s.headers_max, %" PRId64,
+                             http->connection_pool_bytes, section, http->headers_bytes_max);
+}
+
 static void check_listeners(struct config_loader *loader)
 {
     const struct config *config = loader->config;
-    const struct {
-        const char *path;
-        const struct config_http *http;
-    } listeners[] = {
-        { "gateway.listen", &config->gateway.http },
-        { "worker.listen", &config->worker.http },
-        { "recorder.listen", &config->recorder.http },
-        { "delayer.listen", &config->delayer.http },
-        { "simulator.listen", &config->simulator.http },
-    };
-    for (size_t i = 0; !config->gateway.insecure && i < sizeof listeners / sizeof *listeners; i++) {
-        if (!config_format_is_loopback(span_of(listeners[i].http->listen)))
-            config_check_problem(loader, listeners[i].path,
-                                 "%s can be reached from other machines, and there are no API "
-                                 "keys; use 127.0.0.1, or "
-                                 "set gateway.insecure: true if everybody there may use it",
-                                 listeners[i].http->listen);
-    }
+    check_listener(loader, "gateway", &config->gateway.http);
+    check_listener(loader, "worker", &config->worker.http);
+    check_listener(loader, "recorder", &config->recorder.http);
+    check_listener(loader, "delayer", &config->delayer.http);
+    check_listener(loader, "simulator", &config->simulator.http);
 }
 
 static void check_queues(struct config_loader *loader)

@@ -29,24 +29,49 @@
 #define OPTIONAL RANGE(0, TEXT_MAX)
 
 /* The listener of a process. */
-#define HTTP(section, member, listen_, connections, body)                                          \
+#define HTTP(section, member, listen_, connections, per_address, parked, body)                     \
     { KEY(section ".listen", CONFIG_TEXT, member.listen, listen_,                                  \
           "Address served, `host:port`; port 0 picks a free one. Off loopback only with "          \
           "`gateway.insecure`."),                                                                  \
       REQUIRED, .format = config_format_listen },                                                  \
         { KEY(section ".connections_max", CONFIG_INTEGER, member.connections_max, connections,     \
-              "Connections open at once; one more is closed."),                                    \
+              "Connections open at once; more wait until others end."),                            \
           RANGE(1, 1000000) },                                                                     \
-        { KEY(section ".connection_pool", CONFIG_SIZE, member.connection_pool_bytes, "16KiB",      \
-              "Memory of one connection; bounds the headers of a request."),                       \
+        { KEY(section ".connections_per_address", CONFIG_INTEGER, member.connections_per_address,  \
+              per_address,                                                                         \
+              "Connections open at once from one address; one more is closed. Raise it behind a "  \
+              "proxy."),                                                                           \
+          RANGE(1, 1000000) },                                                                     \
+        { KEY(section ".parked_max", CONFIG_INTEGER, member.parked_max, parked,                    \
+              "Requests waiting for their answer, whatever for; one more is answered 503."),       \
+          RANGE(1, 1000000) },                                                                     \
+        { KEY(section ".connection_pool", CONFIG_SIZE, member.connection_pool_bytes, "24KiB",      \
+              "Memory of one connection; at least twice `headers_max`."),                          \
           RANGE(8 * KIB, MIB) },                                                                   \
+        { KEY(section ".headers_max", CONFIG_SIZE, member.headers_bytes_max, "12KiB",              \
+              "Largest request line and headers together; beyond it 431."),                        \
+          RANGE(KIB, 512 * KIB) },                                                                 \
+        { KEY(section ".header_count_max", CONFIG_INTEGER, member.header_count_max, "100",         \
+              "Headers of a request; beyond it 431."),                                             \
+          RANGE(8, 1000) },                                                                        \
         { KEY(section ".body_max", CONFIG_SIZE, member.body_bytes_max, body,                       \
               "Largest body of a request."),                                                       \
           RANGE(KIB, MIB) },                                                                       \
+        { KEY(section ".idle_timeout", CONFIG_DURATION, member.idle_timeout_ms, "60s",             \
+              "A connection on which nothing moves for so long is closed."),                       \
+          RANGE(SECOND, HOUR) },                                                                   \
+        { KEY(section ".header_timeout", CONFIG_DURATION, member.header_timeout_ms, "10s",         \
+              "How long the header of a request may take to come; then 408."),                     \
+          RANGE(SECOND, HOUR) },                                                                   \
+        { KEY(section ".body_timeout", CONFIG_DURATION, member.body_timeout_ms, "30s",             \
+              "How long a body may take to come; then 408."),                                      \
+          RANGE(SECOND, HOUR) },                                                                   \
     {                                                                                              \
-        KEY(section ".idle_timeout", CONFIG_DURATION, member.idle_timeout_ms, "60s",               \
-            "A connection on which nothing moves for so long is closed."),                         \
-            RANGE(SECOND, HOUR)                                                                    \
+        KEY(section ".min_rate", CONFIG_SIZE, member.bytes_per_s_min, "512",                       \
+            "Bytes a second that a body must come at, on average, after its first 5 s; else 408. " \
+            "An answer must be taken at it, "                                                      \
+            "within `body_timeout` more. 0 takes any."),                                           \
+            RANGE(0, MIB)                                                                          \
     }
 
 /* NOLINTEND(bugprone-macro-parentheses) */
@@ -133,7 +158,7 @@ static const struct config_key root_keys[] = {
           "A log file beyond it becomes `path.1` and is begun anew."),
       RANGE(64 * KIB, 16 * GIB) },
 
-    HTTP("gateway", gateway.http, "127.0.0.1:8080", "16384", "256KiB"),
+    HTTP("gateway", gateway.http, "127.0.0.1:8080", "16384", "1000", "12000", "256KiB"),
     { KEY("gateway.threads", CONFIG_INTEGER, gateway.threads, "1",
           "Threads that serve requests, each with a listener, a producer and a Redis connection of "
           "its own."),
@@ -163,7 +188,7 @@ static const struct config_key root_keys[] = {
           "How long open requests may take to finish at shutdown."),
       RANGE(0, 5 * MINUTE) },
 
-    HTTP("worker", worker.http, "127.0.0.1:0", "64", "4KiB"),
+    HTTP("worker", worker.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("worker.queues", CONFIG_LIST, worker.queues, "",
           "Queues this worker serves; empty serves all."),
       RANGE(0, ITEMS_MAX), .format = config_format_name },
@@ -192,7 +217,7 @@ static const struct config_key root_keys[] = {
           "skipped."),
       RANGE(10 * MS, 10 * SECOND) },
 
-    HTTP("recorder", recorder.http, "127.0.0.1:0", "64", "4KiB"),
+    HTTP("recorder", recorder.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("recorder.batch_records_max", CONFIG_INTEGER, recorder.batch_records_max, "1000",
           "Records written to Redis in one script."),
       RANGE(1, 10000) },
@@ -204,14 +229,14 @@ static const struct config_key root_keys[] = {
           "none."),
       RANGE(0, MINUTE) },
 
-    HTTP("delayer", delayer.http, "127.0.0.1:0", "64", "4KiB"),
+    HTTP("delayer", delayer.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("delayer.tiers", CONFIG_LIST, delayer.tier_names, "5s,30s,2m,10m,1h,6h,1d",
           "Delays of the delay topics, rising; each is a topic. A long delay walks down the tiers; "
           "what "
           "is left at the end is a timer in the worker."),
       RANGE(1, 16) },
 
-    HTTP("simulator", simulator.http, "127.0.0.1:0", "4096", "1MiB"),
+    HTTP("simulator", simulator.http, "127.0.0.1:0", "4096", "1000000", "1000000", "1MiB"),
     { KEY("simulator.seed", CONFIG_INTEGER, simulator.seed, "1",
           "The same seed and the same calls give the same misbehaviour."),
       RANGE(0, INT64_MAX) },

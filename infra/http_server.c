@@ -72,14 +72,6 @@ static void on_panic(void *cls, const char *file, unsigned line, const char *rea
 
 /* --- connections --- */
 
-void http_connection_idle(struct http_connection *connection)
-{
-    const struct http_server *server = connection->server;
-    /* libmicrohttpd's own time-out ends a silent connection after idle_timeout_ms. It begins anew
-     * at each byte, so one that drips is ended by this deadline instead. */
-    connection->deadline_ms = loop_now_ms(server->loop) + 2 * server->config->idle_timeout_ms;
-}
-
 static void open_connection(struct http_server *server, struct MHD_Connection *mhd, void **context)
 {
     struct http_connection *connection = MEM_NEW(*connection);
@@ -90,7 +82,7 @@ static void open_connection(struct http_server *server, struct MHD_Connection *m
     if (connection->next)
         connection->next->link = &connection->next;
     server->connections = connection;
-    http_connection_idle(connection);
+    http_slow_idle(connection, true);
     metric_add(server->open_gauge, 1);
     *context = connection;
 }
@@ -139,6 +131,7 @@ void http_server_park(struct http_request *req)
 {
     struct http_server *server = req->server;
     req->state = HTTP_STATE_PARKED;
+    req->route->parks = true;
     link_request(&server->parked, req);
     server->parked_count++;
     metric_add(server->parked_gauge, 1);
@@ -207,23 +200,11 @@ static void end_gone(struct http_server *server)
     }
 }
 
-static void end_slow(struct http_server *server)
-{
-    int64_t now_ms = loop_now_ms(server->loop);
-    for (struct http_connection *connection = server->connections; connection;
-         connection = connection->next) {
-        if (connection->deadline_ms == 0 || now_ms < connection->deadline_ms)
-            continue;
-        connection->deadline_ms = 0;
-        (void)shutdown(connection->fd, SHUT_RDWR); /* libmicrohttpd sees it and closes */
-    }
-}
-
 static void on_tick(void *arg)
 {
     struct http_server *server = arg;
     end_gone(server);
-    end_slow(server);
+    http_slow_end(server);
     http_server_wake(server);
 }
 
@@ -243,6 +224,7 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,     /* */
         MHD_OPTION_STRICT_FOR_CLIENT, STRICTNESS,                /* */
         MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections_max,
+        MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->connections_per_address,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)config->connection_pool_bytes, MHD_OPTION_END);
 }
@@ -272,6 +254,8 @@ enum err_code http_server_open(struct loop *loop, const struct http_server_optio
     server->config = options->config;
     server->log = options->log;
     server->arg = options->arg;
+    server->produces_under = options->produces_under;
+    server->produces = options->produces;
     server->address = address;
     server->run = (struct loop_task){ .fn = run, .arg = server };
     uint64_t seed = 0;

@@ -1,9 +1,9 @@
 /* HTTP/1.1 server: libmicrohttpd, driven by our loop in external-epoll mode (no thread of its own).
  * RFC 9110, 9112. A handler is called once, when the whole body (bounded) has been read. It answers
  * now with http_reply, or returns without answering: then the request is parked (suspended) until
- * someone calls http_reply. A parked request whose client has gone, or that outlives the server, is
- * ended by its on_close callback.
- * THREADS: all on the loop's thread.
+ * someone calls http_reply. What is ambiguous, too large or too slow is refused before a handler
+ * sees it; bodies need a Content-Length. A parked request whose client has gone, or that outlives
+ * the server, is ended by its on_close callback. THREADS: all on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_SERVER_H
 #define INFRA_HTTP_SERVER_H
@@ -36,6 +36,11 @@ struct http_server_options {
     const struct http_route *routes;
     size_t route_count;
     void *arg; /* given to every handler */
+    /* Addresses that begin with `produces_under` answer one of the media types `produces` (which
+     * NULL ends): a client that accepts none of them hears 406 before anything is done. Borrowed;
+     * NULL: no such addresses. */
+    const char *produces_under;
+    const char *const *produces;
     struct metrics *metrics;
     struct log *log;
 };

@@ -2,10 +2,13 @@
  *   http_server.c          the daemon, its loop glue, connections and what is parked
  *   http_server_listen.c   the listening socket
  *   http_server_target.c   the request target, split and decoded (pure)
+ *   http_server_raw.c      how its lines were written
  *   http_server_headers.c  what a request may not say, and its X-Request-Id
+ *   http_server_accept.c   which media types it takes (pure)
  *   http_server_routes.c   which route takes it, and the metrics by route
  *   http_server_request.c  the life of a request, and what a handler can ask
  *   http_server_reply.c    answers
+ *   http_server_slow.c     the end of those who send or read too slowly
  *   http_server_stream.c   answers that are made while they are sent, and resets
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_SERVER_INTERNAL_H
@@ -59,18 +62,28 @@ enum err_code http_target_parse(struct http_target *target, struct err *err) MUS
 
 /* --- http_server_headers.c --- */
 
+/* What the headers say to the server itself. */
 struct http_framing {
     bool has_length;
     uint64_t length; /* of Content-Length */
-    bool chunked;
     bool expects_continue;
+    bool upgrades;      /* to another protocol: is not done, and the connection not trusted */
+    bool encoded;       /* the body is compressed, or the like */
+    struct span accept; /* data is NULL: says nothing */
 };
 
 /* Refuses what makes two readers see two different requests in one stream of bytes (RFC
- * 9112 3.2, 6.3, 11.2). */
+ * 9112 3.2, 6.3, 11.2), and more than header_count_max headers. Bodies that are chunked are among
+ * it: their framing is out of sight. */
 enum err_code http_headers_check(struct MHD_Connection *connection, const char *version,
-                                 struct http_framing *ret_framing, struct err *err) MUST_CHECK;
+                                 int64_t header_count_max, struct http_framing *ret_framing,
+                                 struct err *err) MUST_CHECK;
 bool http_request_id_is_valid(struct span id);
+
+/* --- http_server_accept.c --- */
+
+/* Whether an Accept header's value admits one of `types`, which NULL ends. */
+bool http_accept_admits(struct span accept, const char *const *types);
 
 /* --- http_server_routes.c --- */
 
@@ -86,6 +99,7 @@ struct http_route_compiled {
     size_t segment_count;
     size_t params[HTTP_PARAMS_MAX]; /* which segments are "{...}" */
     size_t param_count;
+    bool parks; /* one of its requests has been parked */
     struct metric *seconds;
     struct http_route_count *counts;
     size_t count_count;
@@ -120,8 +134,9 @@ struct http_connection {
     struct http_connection *next;
     struct http_connection **link; /* what points here */
     int fd;
-    int64_t
-        deadline_ms; /* loop time by which the next request must be here; 0: one is being handled */
+    int64_t deadline_ms; /* loop time by which what is awaited must be here; 0: nothing is */
+    int64_t body_since_ms;
+    struct http_request *reading; /* the request whose header or body comes; NULL: none */
 };
 
 enum http_state {
@@ -143,7 +158,7 @@ struct http_request {
     struct http_request **link;
 
     struct http_target target;
-    bool target_too_long;
+    size_t target_size; /* as received */
     const char *method;
     size_t method_index;
     struct http_route_compiled *route;
@@ -153,6 +168,7 @@ struct http_request {
     uint64_t body_received;
     struct err *refusal; /* NULL: none; answered once the body has been read */
     struct buf allow;    /* for 405 */
+    bool asks_options;   /* OPTIONS, of an address without a handler for it */
     bool close;          /* the connection cannot be trusted to frame another request */
     char id[HTTP_REQUEST_ID_MAX + 1];
     int64_t began_us;
@@ -162,6 +178,7 @@ struct http_request {
     struct MHD_Response *response;
     struct http_stream stream; /* `read` is NULL: none */
     int status;
+    size_t answer_size;
 };
 
 struct http_server {
@@ -169,6 +186,8 @@ struct http_server {
     const struct config_http *config;
     struct log *log;
     void *arg;
+    const char *produces_under;
+    const char *const *produces;
     struct http_routes routes;
     char *address;
     struct MHD_Daemon *daemon;
@@ -189,13 +208,33 @@ struct http_server {
     struct metric *parked_gauge;
 };
 
-/* The connection waits for its next request. */
-void http_connection_idle(struct http_connection *connection);
 /* Lets libmicrohttpd go on, once, at the end of the turn. */
 void http_server_wake(struct http_server *server);
 void http_server_park(struct http_request *req);
 /* Takes a parked request off the list and resumes its connection. */
 void http_server_unpark(struct http_request *req, enum http_state state);
+
+/* --- http_server_raw.c --- */
+
+/* Whether the header, `header_size` bytes from req->method on, was written to the letter. `path`
+ * and `version` are what libmicrohttpd has cut out of it. */
+bool http_raw_is_strict(const struct http_request *req, const char *path, const char *version,
+                        size_t header_size);
+
+/* --- http_server_reply.c --- */
+
+void http_write_problem(struct buf *out, const struct http_request *req, const struct err *err,
+                        const char *extra);
+
+/* --- http_server_slow.c: the deadline of a connection that --- */
+
+void http_slow_idle(struct http_connection *connection, bool is_new); /* awaits a request */
+void http_slow_header(struct http_connection *connection, struct http_request *req);
+void http_slow_body(struct http_connection *connection);
+void http_slow_handle(struct http_connection *connection); /* has it; we are slow now */
+void http_slow_answer(struct http_connection *connection, size_t size);
+/* Ends those that are late, with 408 where a request has begun. */
+void http_slow_end(struct http_server *server);
 
 /* --- http_server_stream.c --- */
 
@@ -206,6 +245,9 @@ struct MHD_Response *http_stream_response(struct http_request *req,
 void http_stream_end(const struct http_stream *stream);
 
 /* --- http_server_request.c: libmicrohttpd's callbacks --- */
+
+/* Gives the request an id if it has none. */
+void http_request_need_id(struct http_request *req);
 
 void *http_request_begin(void *cls, const char *target, struct MHD_Connection *mhd);
 /* NOLINTNEXTLINE(readability-function-size): libmicrohttpd's signature */

@@ -49,14 +49,15 @@ void http_reply(struct http_request *req, const struct http_answer *answer)
     assert(!req->response);
     req->response = make_response(req, answer);
     req->status = answer->status;
+    req->answer_size = answer->body.size;
     http_routes_observe(&req->server->routes, req->route, req->method_index, answer->status,
                         clock_monotonic_us() - req->began_us);
     if (req->state == HTTP_STATE_PARKED)
         http_server_unpark(req, HTTP_STATE_ANSWERED);
 }
 
-static void write_problem(struct buf *out, const struct http_request *req, const struct err *err,
-                          const char *extra)
+void http_write_problem(struct buf *out, const struct http_request *req, const struct err *err,
+                        const char *extra)
 {
     const char *code = err_code_text(err->code);
     buf_printf(out, "{\"type\":\"/problems/%s\",\"title\":", code);
@@ -82,7 +83,7 @@ void http_reply_problem(struct http_request *req, const struct err *err, int ret
                         const char *extra)
 {
     struct buf body = BUF_INIT(PROBLEM_BYTES_MAX);
-    write_problem(&body, req, err, extra);
+    http_write_problem(&body, req, err, extra);
     char seconds[RETRY_AFTER_CHARS];
     struct http_header_line headers[2];
     size_t header_count = 0;

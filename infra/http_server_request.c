@@ -19,8 +19,8 @@ void *http_request_begin(void *cls, const char *target, struct MHD_Connection *m
 {
     struct http_server *server = cls;
     struct span raw = span_of(target);
-    bool too_long = raw.size > HTTP_TARGET_MAX;
-    if (too_long)
+    size_t target_size = raw.size;
+    if (raw.size > HTTP_TARGET_MAX)
         raw.size = HTTP_TARGET_MAX;
     /* One allocation: the request, its arguments, the target as received, the target decoded.
      * libmicrohttpd cuts its own copy to pieces. */
@@ -31,7 +31,7 @@ void *http_request_begin(void *cls, const char *target, struct MHD_Connection *m
     req->mhd = mhd;
     req->connection =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT)->socket_context;
-    req->connection->deadline_ms = loop_now_ms(server->loop) + server->config->idle_timeout_ms;
+    http_slow_header(req->connection, req);
     req->began_us = clock_monotonic_us();
     req->target.arguments = (struct http_argument *)(req + 1);
     char *copy = (char *)(req + 1) + arguments_size;
@@ -40,7 +40,8 @@ void *http_request_begin(void *cls, const char *target, struct MHD_Connection *m
     req->target.raw = (struct span){ .data = copy, .size = raw.size };
     req->target.path = req->target.raw;
     req->target.decoded = copy + raw.size;
-    req->target_too_long = too_long;
+    req->target_size = target_size;
+    req->method_index = HTTP_METHODS_KNOWN; /* not known yet */
     req->allow.max = ALLOW_BYTES_MAX;
     server->active++;
     return req;
@@ -57,7 +58,7 @@ void http_request_end(void *cls, struct MHD_Connection *mhd, void **req_cls,
     if (!req)
         return;
     assert(req->state != HTTP_STATE_PARKED);
-    http_connection_idle(req->connection);
+    http_slow_idle(req->connection, false);
     if (req->response)
         MHD_destroy_response(req->response);
     http_stream_end(&req->stream);
@@ -70,13 +71,10 @@ void http_request_end(void *cls, struct MHD_Connection *mhd, void **req_cls,
 
 /* --- reading it --- */
 
-static void choose_id(struct http_request *req)
+void http_request_need_id(struct http_request *req)
 {
-    struct span wanted = http_header(req, "X-Request-Id");
-    if (wanted.data && http_request_id_is_valid(wanted)) {
-        memcpy(req->id, wanted.data, wanted.size);
+    if (req->id[0])
         return;
-    }
     struct seeded *ids = &req->server->ids;
     static const char digits[] = "0123456789abcdef";
     enum { ID_WORDS = 2, DIGITS_OF_WORD = 16 };
@@ -88,11 +86,28 @@ static void choose_id(struct http_request *req)
     }
 }
 
+static void choose_id(struct http_request *req)
+{
+    struct span wanted = http_header(req, "X-Request-Id");
+    if (wanted.data && http_request_id_is_valid(wanted))
+        memcpy(req->id, wanted.data, wanted.size);
+    http_request_need_id(req);
+}
+
 static enum err_code refuse_size(const struct http_request *req, struct err *err)
 {
     if (req->body_max == 0)
         return err_set(err, ERR_BODY_TOO_LARGE, "This address takes no body.");
     return err_set(err, ERR_BODY_TOO_LARGE, "The body is larger than %zu bytes.", req->body_max);
+}
+
+static bool is_acceptable(const struct http_request *req)
+{
+    const struct http_server *server = req->server;
+    const char *under = server->produces_under;
+    return !under || !req->framing.accept.data || req->target.path.size < strlen(under) ||
+           memcmp(req->target.path.data, under, strlen(under)) != 0 ||
+           http_accept_admits(req->framing.accept, server->produces);
 }
 
 static enum err_code check_route(struct http_request *req, struct err *err)
@@ -102,30 +117,63 @@ static enum err_code check_route(struct http_request *req, struct err *err)
         http_routes_find(&server->routes, req->method, &req->target, &req->route, &req->allow);
     if (code == ERR_NOT_FOUND)
         return err_set(err, code, "There is nothing at this address.");
+    if (code && strcmp(req->method, "OPTIONS") == 0) {
+        req->asks_options = true;
+        return req->framing.length ? refuse_size(req, err) : ERR_OK;
+    }
     if (code)
         return err_set(err, code, "This address takes %s.", req->allow.data);
+    if (!is_acceptable(req))
+        return err_field(err, ERR_NOT_ACCEPTABLE, "Accept",
+                         "The answer would be %s; the Accept header does not admit it.",
+                         server->produces[0]);
     req->body_max = req->route->route->body_max;
     if (req->body_max == SIZE_MAX)
         req->body_max = (size_t)server->config->body_bytes_max;
     if (req->framing.length > req->body_max)
         return refuse_size(req, err);
+    if (req->framing.length && req->framing.encoded)
+        return err_field(err, ERR_UNSUPPORTED_MEDIA, "Content-Encoding",
+                         "The body must come as it is, without Content-Encoding.");
+    return ERR_OK;
+}
+
+static enum err_code check_sizes(const struct http_request *req, size_t header_size,
+                                 struct err *err)
+{
+    size_t size_max = (size_t)req->server->config->headers_bytes_max;
+    if (req->target_size > HTTP_TARGET_MAX)
+        return err_set(err, ERR_URI_TOO_LONG, "The address is longer than %d bytes.",
+                       HTTP_TARGET_MAX);
+    if (header_size > size_max)
+        return err_set(err, ERR_HEADERS_TOO_LARGE,
+                       "The request line and the headers have %zu bytes; at most %zu are taken.",
+                       header_size, size_max);
     return ERR_OK;
 }
 
 /* Everything that can be refused before the body is read. */
-static enum err_code check(struct http_request *req, const char *version, struct err *err)
+static enum err_code check(struct http_request *req, const char *path, const char *version,
+                           struct err *err)
 {
+    size_t header_size =
+        MHD_get_connection_info(req->mhd, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE)->header_size;
     req->close = true; /* until it is sure where this request ends */
-    enum err_code code = http_headers_check(req->mhd, version, &req->framing, err);
+    if (!http_raw_is_strict(req, path, version, header_size))
+        return err_set(err, ERR_BAD_REQUEST,
+                       "The request is not written as RFC 9112 says: one space between the parts "
+                       "of its first line, CR LF at the end of each line, no NUL.");
+    enum err_code code = check_sizes(req, header_size, err);
+    if (!code)
+        code = http_headers_check(req->mhd, version, req->server->config->header_count_max,
+                                  &req->framing, err);
+    if (!code)
+        code = http_target_parse(&req->target, err);
     if (code)
         return code;
-    if (req->target_too_long)
-        return err_set(err, ERR_URI_TOO_LONG, "The address is longer than %d bytes.",
-                       HTTP_TARGET_MAX);
-    code = http_target_parse(&req->target, err);
-    if (code)
-        return code;
-    req->close = false;
+    /* Who believes in a tunnel or another protocol from here on is not heard any more. */
+    req->close = req->framing.upgrades || strcmp(req->method, "CONNECT") == 0 ||
+                 strcmp(req->method, "TRACE") == 0;
     return check_route(req, err);
 }
 
@@ -142,16 +190,43 @@ static enum MHD_Result send_answer(struct http_request *req)
     MHD_destroy_response(req->response);
     req->response = NULL;
     req->state = HTTP_STATE_SENDING;
+    if (!req->stream.read)
+        http_slow_answer(req->connection, req->answer_size);
     return queued;
+}
+
+static void answer_options(struct http_request *req)
+{
+    struct http_header_line allow = { "Allow", req->allow.data };
+    http_reply(req, &(struct http_answer){ .status = 204, .headers = &allow, .header_count = 1 });
+}
+
+/* What would wait is refused before its handler has done anything. Which routes wait is seen: that
+ * keeps the looks at a full server's health free. */
+static bool may_not_wait(const struct http_request *req)
+{
+    return req->route->parks &&
+           req->server->parked_count >= (size_t)req->server->config->parked_max;
+}
+
+static void refuse_waiting(struct http_request *req)
+{
+    struct err err;
+    (void)err_set(&err, ERR_OVERLOADED, "As many requests as allowed wait for their answers.");
+    http_reply_problem(req, &err, 1, NULL);
 }
 
 /* Answers with the refusal, or lets the handler answer or park. */
 static enum MHD_Result handle(struct http_request *req)
 {
     req->state = HTTP_STATE_HANDLING;
-    req->connection->deadline_ms = 0;
+    http_slow_handle(req->connection);
     if (req->refusal)
         http_reply_problem(req, req->refusal, 0, NULL);
+    else if (req->asks_options)
+        answer_options(req);
+    else if (may_not_wait(req))
+        refuse_waiting(req);
     else
         req->route->route->handler(req, req->server->arg);
     if (req->response)
@@ -162,15 +237,16 @@ static enum MHD_Result handle(struct http_request *req)
     return MHD_YES;
 }
 
-static enum MHD_Result take_headers(struct http_request *req, const char *method,
+static enum MHD_Result take_headers(struct http_request *req, const char *path, const char *method,
                                     const char *version)
 {
     req->method = method;
     req->method_index = http_method_index(method);
     choose_id(req);
     req->state = HTTP_STATE_READING;
+    http_slow_body(req->connection);
     struct err err = { 0 };
-    if (check(req, version, &err) == ERR_OK) {
+    if (check(req, path, version, &err) == ERR_OK) {
         req->body.max = req->body_max;
         return MHD_YES;
     }
@@ -228,11 +304,10 @@ enum MHD_Result http_request_continue(void *cls, struct MHD_Connection *mhd, con
 {
     (void)cls;
     (void)mhd;
-    (void)url;
     struct http_request *req = *req_cls;
     switch (req->state) {
     case HTTP_STATE_NEW:
-        return take_headers(req, method, version);
+        return take_headers(req, url, method, version);
     case HTTP_STATE_READING:
         return *upload_data_size ? take_body(req, upload_data, upload_data_size) : take_end(req);
     case HTTP_STATE_ANSWERED:

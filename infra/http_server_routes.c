@@ -131,7 +131,10 @@ enum err_code http_routes_find(struct http_routes *routes, const char *method,
         }
         add_allowed(ret_allow, compiled->route->method);
     }
-    return ret_allow->size ? ERR_METHOD_NOT_ALLOWED : ERR_NOT_FOUND;
+    if (!ret_allow->size)
+        return ERR_NOT_FOUND;
+    add_allowed(ret_allow, "OPTIONS");
+    return ERR_METHOD_NOT_ALLOWED;
 }
 
 /* The counter of (route, method, status). Kept by the route: it is asked for at each request. */

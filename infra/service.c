@@ -220,6 +220,10 @@ static enum err_code open_http(struct service *service, struct err *err)
         { "GET", "/metrics", on_metrics, 0 },
     };
     enum { OWN_COUNT = sizeof own / sizeof *own };
+    /* The interface's addresses; beside them there may be others, for people. */
+    static const char *const produces[] = { "application/json",     "application/problem+json",
+                                            "application/x-ndjson", "text/event-stream",
+                                            "text/plain",           NULL };
     const struct service_spec *spec = service->spec;
     service->routes = mem_zalloc(OWN_COUNT + spec->route_count, sizeof *service->routes);
     memcpy(service->routes, own, sizeof own);
@@ -231,6 +235,8 @@ static enum err_code open_http(struct service *service, struct err *err)
         .routes = service->routes,
         .route_count = OWN_COUNT + spec->route_count,
         .arg = service,
+        .produces_under = "/v1/",
+        .produces = produces,
         .metrics = service->metrics,
         .log = service->log,
     };

@@ -96,6 +96,9 @@ static void test_numbers(void **state)
     config_fixture_expect("gateway: {connection_pool: 4KiB}\n",
                           "errand.yaml:1: gateway.connection_pool: '4KiB' "
                           "is out of range; allowed is 8KiB to 1MiB\n");
+    config_fixture_expect("gateway: {headers_max: 20KiB}\n",
+                          "errand.yaml:1: gateway.connection_pool: 24576 bytes are less than twice "
+                          "gateway.headers_max, 20480\n");
     config_fixture_expect("gateway: {body_max: big}\n",
                           "errand.yaml:1: gateway.body_max: 'big' is not a size; "
                           "write it like 4096, 64KiB or 1MiB\n");

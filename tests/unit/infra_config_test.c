@@ -37,7 +37,11 @@ static void test_defaults(void **state)
     assert_int_equal(config->log.level, LOG_INFO);
     assert_string_equal(config->gateway.http.listen, "127.0.0.1:8080");
     assert_int_equal(config->gateway.http.body_bytes_max, 256 * 1024);
-    assert_int_equal(config->gateway.http.connection_pool_bytes, 16 * 1024);
+    assert_int_equal(config->gateway.http.connection_pool_bytes, 24 * 1024);
+    assert_int_equal(config->gateway.http.headers_bytes_max, 12 * 1024);
+    assert_int_equal(config->gateway.http.header_timeout_ms, 10000);
+    assert_int_equal(config->gateway.http.body_timeout_ms, 30000);
+    assert_int_equal(config->gateway.http.connections_per_address, 1000);
     assert_int_equal(config->gateway.json_depth_max, 32);
     assert_false(config->gateway.insecure);
     assert_true(config->gateway.keyed_without_view);

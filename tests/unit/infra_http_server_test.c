@@ -80,7 +80,7 @@ static void test_a_wrong_method_names_the_right_ones(void **state)
 {
     char *answer = web_ask(*state, "DELETE /echo HTTP/1.1\r\n" HOST CLOSE "\r\n");
     web_expect_has(answer, "HTTP/1.1 405");
-    web_expect_has(answer, "Allow: GET, HEAD, POST\r\n");
+    web_expect_has(answer, "Allow: GET, HEAD, POST, OPTIONS\r\n");
     web_expect_has(answer, "\"code\":\"method_not_allowed\"");
     free(answer);
     web_expect(*state, "BREW /echo HTTP/1.1\r\n" HOST CLOSE "\r\n", "405", "method_not_allowed");
@@ -146,10 +146,6 @@ static void test_a_body_up_to_the_limit_is_taken(void **state)
     request = post_of("/big", WEB_CONFIG_BODY_MAX, CLOSE);
     web_expect(*state, request, "200", "body=xxxx");
     free(request);
-    web_expect(*state,
-               "POST /echo HTTP/1.1\r\n" HOST CLOSE
-               "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
-               "200", "body=abcde");
 }
 
 static void test_a_larger_body_is_refused_and_the_connection_goes_on(void **state)
@@ -184,12 +180,6 @@ static void test_a_huge_body_is_refused_so_that_its_client_sees_it(void **state)
                "413", "Connection: close");
     web_expect(*state, "POST /big HTTP/1.1\r\n" HOST "Content-Length: 99999999999\r\n\r\n", "413",
                "Connection: close");
-    web_expect(
-        *state,
-        "POST /echo HTTP/1.1\r\n" HOST CLOSE "Transfer-Encoding: chunked\r\n\r\n50\r\n"
-        "01234567890123456789012345678901234567890123456789012345678901234567890123456789\r\n"
-        "0\r\n\r\n",
-        "413", "body_too_large");
 }
 
 static void test_a_route_without_a_body_takes_none(void **state)

@@ -20,7 +20,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { ANSWER_MAX = 256 * 1024, CONNECTION_POOL = 16384 };
+enum { ANSWER_MAX = 256 * 1024, CONNECTION_POOL = 24576 };
 
 /* --- handlers --- */
 
@@ -174,6 +174,8 @@ static const struct http_route routes[] = {
     { "GET", "/reset", on_reset, 0 },
 };
 
+static const char *const produces[] = { "application/json", "text/plain", NULL };
+
 /* --- the server in its thread --- */
 
 static void *run_loop(void *arg)
@@ -222,6 +224,8 @@ void web_open(struct web *web, int listen_fd)
         .routes = routes,
         .route_count = sizeof routes / sizeof *routes,
         .arg = web,
+        .produces_under = "/jobs",
+        .produces = produces,
         .metrics = web->metrics,
     };
     struct err err = { 0 };
@@ -239,8 +243,15 @@ static int set_up_with(void **state, const char *listen_at)
         .listen = mem_dup_text(listen_at),
         .connections_max = 64,
         .connection_pool_bytes = CONNECTION_POOL,
+        .headers_bytes_max = WEB_HEADERS_BYTES_MAX,
+        .header_count_max = WEB_HEADER_COUNT_MAX,
         .body_bytes_max = WEB_CONFIG_BODY_MAX,
         .idle_timeout_ms = WEB_IDLE_TIMEOUT_MS,
+        .header_timeout_ms = WEB_IDLE_TIMEOUT_MS,
+        .body_timeout_ms = WEB_IDLE_TIMEOUT_MS,
+        .bytes_per_s_min = 512,
+        .parked_max = WEB_PARKED_MAX,
+        .connections_per_address = WEB_PER_ADDRESS_MAX,
     };
     sem_init(&web->done, 0, 0);
     sem_init(&web->parked, 0, 0);
@@ -288,10 +299,36 @@ int web_tear_down(void **state)
 
 /* --- a client --- */
 
+static int port_of(const struct web *web)
+{
+    return (int)strtol(strrchr(http_server_address(web->server), ':') + 1, NULL, 10);
+}
+
+static void limit_waits(int fd)
+{
+    struct timeval limit = { .tv_sec = WEB_WAIT_S };
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+}
+
+int web_connect_from(const struct web *web, const char *address)
+{
+    struct sockaddr_in from = { .sin_family = AF_INET };
+    struct sockaddr_in to = { .sin_family = AF_INET,
+                              .sin_port = htons((uint16_t)port_of(web)),
+                              .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    assert_int_equal(inet_pton(AF_INET, address, &from.sin_addr), 1);
+    assert_int_equal(bind(fd, (struct sockaddr *)&from, sizeof from), 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&to, sizeof to), 0);
+    limit_waits(fd);
+    return fd;
+}
+
 int web_connect(const struct web *web)
 {
     const char *address = http_server_address(web->server);
-    int port = (int)strtol(strrchr(address, ':') + 1, NULL, 10);
+    int port = port_of(web);
     int fd;
     int failed;
     if (address[0] == '[') {
@@ -311,9 +348,7 @@ int web_connect(const struct web *web)
         close(fd);
         return -1;
     }
-    struct timeval limit = { .tv_sec = WEB_WAIT_S };
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    limit_waits(fd);
     return fd;
 }
 
@@ -364,12 +399,17 @@ void web_read_until(int fd, const char *end)
     buf_free(&answer);
 }
 
-char *web_ask(const struct web *web, const char *request)
+char *web_ask_bytes(const struct web *web, struct span request)
 {
     int fd = web_connect(web);
     assert_true(fd >= 0);
-    web_send(fd, request);
+    send_bytes(fd, request.data, request.size);
     return web_read_to_end(fd);
+}
+
+char *web_ask(const struct web *web, const char *request)
+{
+    return web_ask_bytes(web, span_of(request));
 }
 
 void web_expect_has(const char *answer, const char *wanted)

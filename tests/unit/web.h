@@ -14,6 +14,10 @@ enum {
     WEB_WAIT_S = 10,            /* what a test waits for comes within so long, or it fails */
     WEB_BODY_MAX = 64,          /* of POST /echo */
     WEB_CONFIG_BODY_MAX = 1024, /* of POST /big */
+    WEB_HEADERS_BYTES_MAX = 12288,
+    WEB_HEADER_COUNT_MAX = 16,
+    WEB_PARKED_MAX = 1,
+    WEB_PER_ADDRESS_MAX = 16,
     WEB_IDLE_TIMEOUT_MS = 500,
     WEB_STREAM_PIECES = 5,
     WEB_STREAM_MS = 20,
@@ -55,6 +59,8 @@ void web_wait(sem_t *semaphore);
 
 /* A connection, or -1 when it is refused. */
 int web_connect(const struct web *web);
+/* From another address of this machine ("127.0.0.2"). */
+int web_connect_from(const struct web *web, const char *address);
 void web_send(int fd, const char *text);
 /* recv() that goes on after EINTR: a loop that closed before this one may have left the kernel work
  * (libuv's io_uring) that interrupts a wait with a time-out, without any signal. */
@@ -66,6 +72,7 @@ void web_read_until(int fd, const char *end);
 char *web_read_to_end(int fd);
 /* Sends a request on a connection of its own and gives all that comes. */
 char *web_ask(const struct web *web, const char *request);
+char *web_ask_bytes(const struct web *web, struct span request);
 
 int web_count(const char *text, const char *word);
 void web_expect_has(const char *answer, const char *wanted);
