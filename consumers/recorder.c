@@ -12,7 +12,6 @@
 #define REDIS_TIMEOUT_MS  5000
 #define REDIS_PENDING_MAX 100000
 #define FETCH_BYTES_MAX   (32 * 1024 * 1024)
-#define WARM_DEADLINE_MS  60000
 #define CLOSE_DEADLINE_MS 3000
 #define DRAIN_MS          2000
 
@@ -54,13 +53,6 @@ static void on_identity(void *arg)
     loop_defer(recorder->loop, &recorder->locate);
 }
 
-static void on_warm(void *arg, enum err_code code, const char *text)
-{
-    struct recorder *recorder = arg;
-    if (code)
-        log_write(recorder->log, LOG_WARN, "recorder", NULL, "topics not known yet: %s", text);
-}
-
 /* For other people's lag tools; never read back. */
 static void commit(struct recorder *recorder)
 {
@@ -85,11 +77,12 @@ static void commit(struct recorder *recorder)
 static void on_look_timer(void *arg)
 {
     struct recorder *recorder = arg;
-    bool joined = kafka_consumer_joined(recorder->consumer);
-    bool known = view_identity_text(recorder->identity)[0];
-    service_condition_set(recorder->kafka_ready, joined && known,
-                          joined ? view_identity_why(recorder->identity)
-                                 : "has not joined its group yet");
+    const char *why = kafka_watch_why(recorder->watch);
+    if (!kafka_consumer_joined(recorder->consumer))
+        why = "has not joined its group yet";
+    else if (!view_identity_text(recorder->identity)[0])
+        why = view_identity_why(recorder->identity);
+    service_condition_set(recorder->kafka_ready, !why, why);
     commit(recorder);
     recorder_look(recorder);
     loop_defer(recorder->loop, &recorder->locate);
@@ -181,8 +174,8 @@ static enum err_code open_consumer(struct recorder *recorder, struct err *err)
         .on_record = recorder_record,
     };
     enum err_code code = kafka_consumer_open(recorder->loop, &options, &recorder->consumer, err);
-    kafka_producer_warm(recorder->producer, (const char *const *)topics, count, WARM_DEADLINE_MS,
-                        on_warm, recorder);
+    recorder->watch = kafka_watch_start(recorder->loop, recorder->producer,
+                                        (const char *const *)topics, count, NULL, NULL);
     buf_free(&group);
     for (size_t i = 0; i < count; i++)
         free(topics[i]);
@@ -284,6 +277,7 @@ void recorder_close(struct recorder *recorder)
     view_identity_free(recorder->identity);
     kafka_admin_close(recorder->admin);
     kafka_producer_close(recorder->producer);
+    kafka_watch_stop(recorder->watch);
     recorder->closed = true;
     loop_undefer(recorder->loop, &recorder->locate);
     loop_timer_free(recorder->look_timer);

@@ -19,6 +19,7 @@
 #include "consumers/view_identity.h"
 #include "infra/kafka_admin.h"
 #include "infra/kafka_consumer.h"
+#include "infra/kafka_watch.h"
 #include "infra/redis.h"
 #include "producers/publish.h"
 #include "schemas/envelope.h"
@@ -83,7 +84,8 @@ struct recorder {
     bool clearing;
     bool replies_certified; /* as of the last look: commands may be applied */
     bool certified;         /* as of the last look */
-    bool draining, warm;
+    bool draining;
+    struct kafka_watch *watch;
     bool asking_ranges; /* the thread pool has a question of ours, which outlives recorder_close */
     bool closed;
     int64_t drain_until_ms, due_at_ms;

@@ -9,7 +9,6 @@
 #include <stdlib.h>
 
 #define TICK_MS           500
-#define WARM_DEADLINE_MS  60000
 #define CLOSE_DEADLINE_MS 3000
 #define RECOMMIT_MS       1000 /* after a commit was refused */
 #define REDIS_PENDING_MAX 100000
@@ -58,14 +57,6 @@ static void on_redis(void *arg, bool ready)
         dispatch_soon(worker);
 }
 
-static void on_warm(void *arg, enum err_code code, const char *text)
-{
-    struct worker *worker = arg;
-    if (code)
-        log_write(worker->log, LOG_WARN, "worker", NULL, "topics not known yet: %s", text);
-    worker->warm = code == ERR_OK;
-}
-
 static void on_committed(void *arg, const char *topic, int32_t partition, int64_t offset,
                          enum err_code code, const char *text)
 {
@@ -100,8 +91,8 @@ static void on_tick(void *arg)
     for (size_t i = 0; i < worker->queue_count; i++)
         joined = joined && worker->queues[i].consumer &&
                  kafka_consumer_joined(worker->queues[i].consumer);
-    service_condition_set(worker->kafka_ready, joined && worker->warm,
-                          joined ? "topics are not known yet" : "has not joined its group yet");
+    const char *why = joined ? kafka_watch_why(worker->watch) : "has not joined its group yet";
+    service_condition_set(worker->kafka_ready, !why, why);
     for (size_t i = 0; i < worker->type_count; i++) {
         if (worker->types[i].ready.first) {
             dispatch_soon(worker);
@@ -230,8 +221,8 @@ static enum err_code open_producer(struct worker *worker, struct err *err)
         for (size_t kind = 0; kind < 3; kind++)
             names[count++] = topic_of(worker, kinds[kind], worker->queues[i].name);
     }
-    kafka_producer_warm(worker->producer, (const char *const *)names, count, WARM_DEADLINE_MS,
-                        on_warm, worker);
+    worker->watch = kafka_watch_start(worker->loop, worker->producer, (const char *const *)names,
+                                      count, NULL, NULL);
     for (size_t i = 0; i < count; i++)
         free(names[i]);
     free(names);
@@ -391,6 +382,7 @@ static void close_clients(struct worker *worker)
     redis_close(worker->redis);
     drop_stuck(worker);
     kafka_producer_close(worker->producer);
+    kafka_watch_stop(worker->watch);
 }
 
 void worker_close(struct worker *worker)

@@ -17,13 +17,14 @@
 
 #include "consumers/gate.h"
 #include "consumers/handler.h"
-#include "schemas/window.h"
 #include "consumers/worker.h"
 #include "infra/kafka_consumer.h"
+#include "infra/kafka_watch.h"
 #include "infra/redis.h"
 #include "producers/publish.h"
 #include "schemas/envelope.h"
 #include "schemas/topic.h"
+#include "schemas/window.h"
 
 enum attempt_state {
     ATTEMPT_EARLY,
@@ -143,7 +144,8 @@ struct worker {
     size_t in_flight;
     size_t held_bytes;
     bool all_paused;
-    bool draining, closed, warm;
+    bool draining, closed;
+    struct kafka_watch *watch;
     int64_t drain_until_ms;
     struct attempt_list running;
     struct attempt *untold; /* the oldest running attempt that `started` has not been told of */

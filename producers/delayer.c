@@ -6,6 +6,7 @@
 
 #include "infra/clock.h"
 #include "infra/kafka_consumer.h"
+#include "infra/kafka_watch.h"
 #include "producers/publish.h"
 #include "schemas/envelope.h"
 #include "schemas/mem.h"
@@ -19,7 +20,6 @@
 #define FETCH_BYTES_MAX     ((size_t)8 * 1024 * 1024)
 #define HELD_BYTES_MAX      ((size_t)2 * 1024 * 1024) /* of one partition */
 #define HELD_OVERHEAD_BYTES 2560
-#define WARM_DEADLINE_MS    60000
 #define CLOSE_DEADLINE_MS   3000
 #define DRAIN_MS            2000
 #define TICK_MS             500
@@ -65,7 +65,8 @@ struct delayer {
     struct loop_timer *tick, *drain_timer;
     int64_t drain_until_ms;
     size_t under_way;
-    bool draining, warm;
+    bool draining;
+    struct kafka_watch *watch;
     struct service_condition *kafka_ready;
     struct metric *handed_on, *poison, *waiting;
 };
@@ -340,20 +341,12 @@ static void on_record(void *arg, const struct kafka_record *record)
 
 /* --- start and end --- */
 
-static void on_warm(void *arg, enum err_code code, const char *text)
-{
-    struct delayer *delayer = arg;
-    delayer->warm = code == ERR_OK;
-    if (code)
-        log_write(delayer->log, LOG_WARN, "delayer", NULL, "topics not known yet: %s", text);
-}
-
 static void on_tick(void *arg)
 {
     struct delayer *delayer = arg;
     bool joined = kafka_consumer_joined(delayer->consumer);
-    service_condition_set(delayer->kafka_ready, joined && delayer->warm,
-                          joined ? "topics are not known yet" : "has not joined its group yet");
+    const char *why = joined ? kafka_watch_why(delayer->watch) : "has not joined its group yet";
+    service_condition_set(delayer->kafka_ready, !why, why);
     commit(delayer);
 }
 
@@ -383,8 +376,9 @@ static enum err_code open_producer(struct delayer *delayer, struct err *err)
     char **topics = mem_zalloc(config->queue_count, sizeof *topics);
     for (size_t i = 0; i < config->queue_count; i++)
         topics[i] = topic_name_dup(config->namespace_, TOPIC_COMMANDS, config->queues[i].name);
-    kafka_producer_warm(delayer->producer, (const char *const *)topics, config->queue_count,
-                        WARM_DEADLINE_MS, on_warm, delayer);
+    delayer->watch =
+        kafka_watch_start(delayer->loop, delayer->producer, (const char *const *)topics,
+                          config->queue_count, NULL, NULL);
     for (size_t i = 0; i < config->queue_count; i++)
         free(topics[i]);
     free(topics);
@@ -494,6 +488,7 @@ void delayer_close(struct delayer *delayer)
     delayer->draining = true;
     leave(delayer);
     kafka_producer_close(delayer->producer);
+    kafka_watch_stop(delayer->watch);
     loop_timer_free(delayer->tick);
     loop_timer_free(delayer->drain_timer);
     free(delayer->source);

@@ -8,6 +8,7 @@
 #define GATEWAY_HTTP_GATEWAY_H
 
 #include "consumers/view.h"
+#include "infra/kafka_watch.h"
 #include "infra/service.h"
 #include "producers/publish.h"
 #include "schemas/id.h"
@@ -29,7 +30,7 @@ struct gateway {
     struct view *view;
     struct id_minter *minter;
     struct waits *waits;
-    struct loop_timer *kafka_timer; /* until the next look at Kafka */
+    struct kafka_watch *kafka_watch;
     struct loop_timer *drain_timer;
     struct service_condition *kafka_ready, *redis_ready, *identity_ready;
     struct metric *accepted, *refused, *unknown;

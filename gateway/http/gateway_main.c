@@ -6,8 +6,6 @@
 #include <stdlib.h>
 
 #define REDIS_PENDING_MAX 100000
-#define KAFKA_LOOK_MS     2000 /* between two looks at whether Kafka would take a job */
-#define KAFKA_ANSWER_MS   3000 /* how long one may take */
 #define DRAIN_LOOK_MS     10
 
 static const struct config_http *http(const struct config *config)
@@ -29,18 +27,14 @@ static void on_identity(void *arg)
     service_condition_set(gateway->identity_ready, true, NULL);
 }
 
-static void on_warm(void *arg, enum err_code code, const char *text)
+static void on_kafka(void *arg, const char *why)
 {
     struct gateway *gateway = arg;
-    service_condition_set(gateway->kafka_ready, code == ERR_OK, text);
-    loop_timer_start(gateway->kafka_timer, KAFKA_LOOK_MS, 0);
+    service_condition_set(gateway->kafka_ready, !why, why);
 }
 
-/* Asks for the topics' leaders: at first so that no job meets a cold topic, then so that readiness
- * tells whether a job would be taken. */
-static void warm(void *arg)
+static void watch_kafka(struct gateway *gateway)
 {
-    struct gateway *gateway = arg;
     const struct config *config = gateway->config;
     char **topics = mem_zalloc(config->queue_count, sizeof *topics);
     for (size_t i = 0; i < config->queue_count; i++) {
@@ -48,8 +42,9 @@ static void warm(void *arg)
         topic_name(&name, config->namespace_, TOPIC_COMMANDS, config->queues[i].name);
         topics[i] = buf_take(&name);
     }
-    kafka_producer_warm(gateway->producer, (const char *const *)topics, config->queue_count,
-                        KAFKA_ANSWER_MS, on_warm, gateway);
+    gateway->kafka_watch =
+        kafka_watch_start(gateway->loop, gateway->producer, (const char *const *)topics,
+                          config->queue_count, on_kafka, gateway);
     for (size_t i = 0; i < config->queue_count; i++)
         free(topics[i]);
     free(topics);
@@ -80,8 +75,7 @@ static enum err_code open_kafka(struct gateway *gateway, struct err *err)
         .namespace_ = config->namespace_,
         .source = gateway->source,
     };
-    gateway->kafka_timer = loop_timer_new(gateway->loop, warm, gateway);
-    warm(gateway);
+    watch_kafka(gateway);
     return ERR_OK;
 }
 
@@ -190,7 +184,7 @@ static void stop(void *state)
     redis_close(gateway->redis);
     view_identity_free(gateway->identity);
     kafka_admin_close(gateway->admin);
-    loop_timer_free(gateway->kafka_timer);
+    kafka_watch_stop(gateway->kafka_watch);
     view_free(gateway->view);
     waits_free(gateway->waits);
     id_minter_free(gateway->minter);

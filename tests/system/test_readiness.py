@@ -61,8 +61,9 @@ def test_without_a_broker_nothing_is_accepted_falsely(own_stack):
     assert response.status_code == 503, response.text
     assert response.json()["code"] in ("kafka_unavailable", "outcome_unknown", "overloaded")
     assert int(response.headers["Retry-After"]) >= 0
-    wait_until(lambda: readiness(stack, "gateway-1")[0] == 503, 60, "the gateway is not ready without a broker")
-    assert "kafka" in readiness(stack, "gateway-1")[1].lower()
+    for name in ("gateway-1", "worker-1", "recorder-1", "delayer-1"):
+        wait_until(lambda name=name: readiness(stack, name)[0] == 503, 60, f"{name} is not ready without a broker")
+        assert "kafka" in readiness(stack, name)[1].lower()
 
 
 def test_a_stopping_gateway_finishes_the_requests_it_has(own_stack):
