@@ -11,6 +11,10 @@
 #include "infra/loop.h"
 
 struct kafka_admin;
+
+/* Whether librdkafka takes the configuration's own properties: ERR_CONFIG names the one that it
+ * does not know, or whose value it refuses. thread: any */
+enum err_code kafka_properties_check(const struct config_kafka *config, struct err *err) MUST_CHECK;
 /* `config` is borrowed for the admin's life. */
 enum err_code kafka_admin_open(const struct config_kafka *config, const char *client_id,
                                struct kafka_admin **ret_admin, struct err *err) MUST_CHECK;

@@ -1,4 +1,5 @@
 /* See kafka_internal.h. SPDX-License-Identifier: Apache-2.0 */
+#include "infra/kafka_admin.h"
 #include "infra/kafka_internal.h"
 
 #include "infra/clock.h"
@@ -130,6 +131,15 @@ enum err_code kafka_conf_new(const struct config_kafka *config, const char *clie
     }
     *ret_conf = conf;
     return ERR_OK;
+}
+
+enum err_code kafka_properties_check(const struct config_kafka *config, struct err *err)
+{
+    rd_kafka_conf_t *conf;
+    enum err_code code = kafka_conf_new(config, "check", NULL, 0, &conf, err);
+    if (code == ERR_OK)
+        rd_kafka_conf_destroy(conf);
+    return code;
 }
 
 void kafka_conf_set_int(rd_kafka_conf_t *conf, const char *name, int64_t value)
