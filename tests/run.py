@@ -94,7 +94,8 @@ def main():
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has pytest")
     parser.add_argument("--bin", default="build/release/bin", help="the programs under test")
     parser.add_argument("--only", metavar="WORD", help="only the system tests whose name has it")
-    parser.add_argument("--jobs", type=int, default=2, help="unit test programs at a time")
+    jobs = 2 * (os.cpu_count() or 1)  # they wait more than they work
+    parser.add_argument("--jobs", type=int, default=jobs, help="unit test programs at a time")
     args = parser.parse_args()
     total = Count()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
