@@ -32,7 +32,7 @@ struct http_call_options { /* all borrowed; copied before http_call_start return
     size_t header_count;
     size_t origin_header_count; /* the first so many are the URL's origin's own (credentials): a
                                 redirect does not take them elsewhere */
-    struct span body;        /* sent when data is not NULL */
+    struct span body;           /* sent when data is not NULL */
     int64_t connect_timeout_ms;
     int64_t timeout_ms;
     size_t response_bytes_max;

@@ -25,8 +25,8 @@ struct submission {
     struct span payload; /* the bytes of the member's value, untouched */
     struct job_label labels[JOB_LABELS_MAX];
     size_t label_count;
-    int64_t delay_ms;  /* -1: none; else run_at_ms is 0 */
-    int64_t run_at_ms; /* 0: none */
+    int64_t delay_ms;          /* -1: none; else run_at_ms is 0 */
+    int64_t run_at_ms;         /* 0: none */
     int64_t deadline_ms;       /* 0: none */
     int64_t deadline_after_ms; /* the same as a duration from acceptance; 0: none */
     struct json *json;

@@ -1,7 +1,7 @@
 /* The window against a naive model with random operations. SPDX-License-Identifier: Apache-2.0 */
-#include "schemas/window.h"
 #include "schemas/mem.h"
 #include "schemas/seeded.h"
+#include "schemas/window.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
