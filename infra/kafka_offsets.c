@@ -58,6 +58,15 @@ static rd_kafka_resp_err_t take_answers(rd_kafka_topic_partition_list_t *list,
     return e;
 }
 
+/* librdkafka remembers for minutes who leads a partition, and a client that reads nothing would ask
+ * a leader that is gone again and again. Asking for all topics makes it forget. */
+static void forget_leaders(rd_kafka_t *rk, int64_t until_ms)
+{
+    const struct rd_kafka_metadata *metadata;
+    if (!rd_kafka_metadata(rk, 1, NULL, &metadata, slice_ms(until_ms)))
+        rd_kafka_metadata_destroy(metadata);
+}
+
 enum err_code kafka_offsets_query(rd_kafka_t *rk, rd_kafka_topic_partition_list_t *list,
                                   int64_t which, int64_t until_ms, const atomic_bool *stopping,
                                   struct err *err)
@@ -76,6 +85,8 @@ enum err_code kafka_offsets_query(rd_kafka_t *rk, rd_kafka_topic_partition_list_
         if (e && !pause_before_retry(until_ms, stopping))
             return err_set(err, ERR_KAFKA, "the ends of the logs are not known: %s",
                            rd_kafka_err2str(e));
+        if (e && e != RD_KAFKA_RESP_ERR_OFFSET_NOT_AVAILABLE)
+            forget_leaders(rk, until_ms);
     }
 }
 
