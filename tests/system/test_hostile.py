@@ -11,6 +11,7 @@ import time
 import confluent_kafka
 import requests
 
+import processes
 from stack import NAMESPACE, SANITIZER_OPTIONS, headers_of
 from waiting import wait_until
 
@@ -136,6 +137,7 @@ def test_ends_while_kafka_is_silent(fresh_stack):
         wait_until(lambda: "begins again" in stack.all_logs() or "is not as it was left" in stack.all_logs(), 10,
                    "the recorder sees it")
         ended = [stack.signal(name, signal.SIGTERM) for name in ("recorder-1", "gateway-1")]
+        wait_until(lambda: not any(map(processes.is_alive, ended)), 40, "both end without Kafka")
     finally:
         os.kill(broker, signal.SIGCONT)
     stack.wait_restarted("recorder-1", ended[0])
