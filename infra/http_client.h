@@ -1,8 +1,9 @@
 /* HTTP client for calls to third parties: several curl multi handles on one loop (a single one
- * slows down beyond some 1,000 transfers). Every transfer has a deadline and a response limit that
- * also holds for chunked answers. No proxies from the environment, http and https only, TLS
- * verified; redirects only when asked for. Nothing but public addresses is connected to unless the
- * call allows it, whatever a name resolves to at that moment.
+ * slows down beyond some 1,000 transfers). A call is one request, never sent again by itself. Every
+ * transfer has a deadline and a response limit that also holds for chunked answers. No proxies from
+ * the environment, http and https only, TLS verified; redirects only when asked for. Nothing but
+ * public addresses is connected to unless the call allows it, whatever a name resolves to at that
+ * moment.
  * THREADS: all on the loop's thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_CLIENT_H

@@ -158,6 +158,7 @@ void http_client_call_aim(struct http_call *call)
     call->header_bytes = 0;
     call->refused = NULL;
     call->opened = false;
+    call->sent = false;
 }
 
 void http_client_call_become_get(struct http_call *call)

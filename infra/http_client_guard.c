@@ -1,5 +1,7 @@
-/* Where a call may connect to. It is looked at in the address that was resolved, so it does not
- * matter how that was spelt, who redirected there, or what a name server said the time before.
+/* Where a call may connect to: looked at in the address that was resolved, so it does not matter
+ * how that was spelt, who redirected there, or what a name server said the time before. And that a
+ * call is one request: curl sends again what broke on a connection that was used before, but then
+ * the target may have done its work already, and nobody would count it.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_client_internal.h"
 
@@ -31,5 +33,9 @@ int http_client_guard_send(void *arg, char *peer_ip, char *own_ip, int peer_port
     (void)own_ip;
     (void)peer_port;
     (void)own_port;
-    return refuses(arg, address_special_text(peer_ip)) ? CURL_PREREQFUNC_ABORT : CURL_PREREQFUNC_OK;
+    struct http_call *call = arg;
+    if (call->sent || refuses(call, address_special_text(peer_ip)))
+        return CURL_PREREQFUNC_ABORT;
+    call->sent = true;
+    return CURL_PREREQFUNC_OK;
 }

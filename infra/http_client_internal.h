@@ -43,6 +43,7 @@ struct http_call {
     int64_t timeout_ms;
     bool private_allowed;
     const char *refused; /* what was special about an address that was; NULL: none */
+    bool sent;           /* the request of this hop */
     bool opened;         /* a connection to another address was tried */
     int redirects_left;
     size_t origin_header_count; /* lines at the head of `headers` */

@@ -29,14 +29,6 @@ static struct peer peer_of(const struct http_call *call)
     return peer;
 }
 
-/* Whether the request can have been sent: name, connection and TLS were done. */
-static bool was_connected(const struct http_call *call)
-{
-    curl_off_t ready_us = 0;
-    curl_easy_getinfo(call->easy, CURLINFO_PRETRANSFER_TIME_T, &ready_us);
-    return ready_us > 0;
-}
-
 __attribute__((format(printf, 3, 4))) static enum err_code
 fail(struct http_response *response, enum err_code code, const char *format, ...)
 {
@@ -59,7 +51,9 @@ static enum err_code read_unreachable(const struct http_call *call, CURLcode res
     if (result == CURLE_PEER_FAILED_VERIFICATION)
         why = "its certificate is expired, for another name, or of an authority that is not "
               "trusted (ca_file of the target)";
-    if (was_connected(call))
+    if (result == CURLE_ABORTED_BY_CALLBACK) /* it would have been sent again */
+        why = "no answer came";
+    if (call->sent)
         return fail(response, ERR_TARGET_UNREACHABLE,
                     "the connection to %s broke before the answer was complete: %s", peer.text,
                     why);
@@ -69,7 +63,7 @@ static enum err_code read_unreachable(const struct http_call *call, CURLcode res
 static enum err_code read_timeout(const struct http_call *call, struct http_response *response)
 {
     struct peer peer = peer_of(call);
-    if (!was_connected(call))
+    if (!call->sent)
         return fail(response, ERR_TARGET_UNREACHABLE, "no connection to %s in time", peer.text);
     return fail(response, ERR_TARGET_TIMEOUT, "no complete answer from %s within %lld ms",
                 peer.text, (long long)call->timeout_ms);

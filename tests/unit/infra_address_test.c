@@ -110,7 +110,7 @@ static void test_spellings(void **state)
         size_t size = strlen(spelling->host);
         bool bracketed = spelling->host[0] == '[';
         memcpy(bare, spelling->host + bracketed, size + 1 - bracketed);
-        bare[size - 2 * bracketed] = '\0';
+        bare[bracketed ? size - 2 : size] = '\0';
         const struct addrinfo stream = { .ai_socktype = SOCK_STREAM };
         struct addrinfo *found = NULL;
         assert_int_equal(getaddrinfo(bare, "80", &stream, &found), 0);

@@ -319,6 +319,20 @@ static void test_broken_connections(void **state)
     assert_non_null(strstr(scene->seen.text, "Connection refused"));
 }
 
+/* curl would send a request again when a connection that it used before breaks. */
+static void test_one_call_is_one_request(void **state)
+{
+    struct scene *scene = *state;
+    static const char *const methods[] = { "GET", "POST" };
+    for (int i = 0; i < 2; i++) {
+        call(scene, "GET", "/ok");
+        call(scene, methods[i], "/reset?token=hunter2");
+        assert_int_equal(scene->seen.code, ERR_TARGET_UNREACHABLE);
+        assert_non_null(strstr(scene->seen.text, "broke"));
+        assert_int_equal(scene->server.requests, 2 * (i + 1));
+    }
+}
+
 static void test_not_http(void **state)
 {
     struct scene *scene = *state;
@@ -500,6 +514,7 @@ int main(void)
         TEST(test_too_large),
         TEST(test_deadlines),
         TEST(test_broken_connections),
+        TEST(test_one_call_is_one_request),
         TEST(test_not_http),
         TEST(test_unknown_name),
         TEST(test_cancel),
