@@ -1,22 +1,38 @@
 /* A real Apache Kafka for a stack: its jars from Maven Central, kept in the user's cache, and
- * one combined broker and controller (KRaft) with its data in the stack's folder.
+ * one combined broker and controller (KRaft), or three, with their data in the stack's folder.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef GATEWAY_CLI_APACHE_H
 #define GATEWAY_CLI_APACHE_H
 
 #include "gateway/cli/supervisor_internal.h"
 
-#define APACHE_VERSION "4.1.0"
+#define APACHE_VERSION         "4.1.0"
+#define APACHE_NODES_MAX       3
+#define APACHE_CLUSTER_ID_SIZE 24 /* 22 characters, the NUL, and room */
+
+/* One of the cluster's nodes, from 1 on, and how many there are. */
+struct apache_node {
+    int number;
+    int count;
+};
 
 /* Makes sure that java and the jars are there; fetches them the first time, with progress on
  * stderr. Says what is wrong itself; false when it cannot be used. */
 bool apache_prepare(const char *folder);
-/* Writes kafka/server.properties for a broker at `address`. */
-enum err_code apache_configure(const char *folder, const char *address, struct err *err) MUST_CHECK;
-/* Whether the data folder has been made. */
-bool apache_is_formatted(const char *folder);
-void apache_format_argv(const char *folder, struct plan_argv *argv);
-void apache_run_argv(const char *folder, struct plan_argv *argv);
+/* A node's file, or with "" its folder: "FOLDER/kafka/NAME", of several "FOLDER/kafka/2/NAME".
+ * Free with free(). */
+char *apache_path(const char *folder, struct apache_node node, const char *name);
+/* Writes each node's server.properties, for brokers at these addresses. */
+enum err_code apache_configure(const char *folder, const char *const *addresses, int count,
+                               struct err *err) MUST_CHECK;
+/* Whether the node's data folder has been made. */
+bool apache_is_formatted(const char *folder, struct apache_node node);
+/* The id that all nodes are formatted with; made the first time. */
+enum err_code apache_cluster_id(const char *folder, char ret_id[APACHE_CLUSTER_ID_SIZE],
+                                struct err *err) MUST_CHECK;
+void apache_format_argv(const char *folder, struct apache_node node, const char *cluster_id,
+                        struct plan_argv *argv);
+void apache_run_argv(const char *folder, struct apache_node node, struct plan_argv *argv);
 
 /* `template` with each @NAME@ replaced by its value from `values`, pairs of name and value that
  * end with NULL; lines of comment stay as they are. An unknown name is ERR_CONFIG. */

@@ -19,7 +19,7 @@ static const struct option_spec topics_apply_options[] = { OPT_CONFIG, OPT_DIR, 
 static const struct option_spec client_options[] = { OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END };
 
 static const struct option_spec up_options[] = {
-    { "broker", 0, OPTION_TEXT, "KIND", "embedded, apache, or HOST:PORT,... of yours (default embedded)" },
+    { "broker", 0, OPTION_TEXT, "KIND", "embedded, apache, apache:3, or HOST:PORT,... of yours (default embedded)" },
     { "redis", 0, OPTION_TEXT, "URL", "a Redis of yours: redis://[:PASSWORD@]HOST:PORT" },
     { "workers", 0, OPTION_COUNT, "N", "worker processes (default 1)" },
     { "config", 0, OPTION_TEXT, "FILE", "the configuration; it is copied into the folder" },
@@ -75,7 +75,7 @@ static const struct command commands[] = {
                  "free ports, with all their data in one folder. A supervisor starts what dies again. Run again in the same\n"
                  "folder, after a stop or a power cut, it finds the same jobs; what was chosen then is the default now.\n"
                  "The embedded broker keeps its topics in memory only; --broker apache keeps them in the folder, and needs\n"
-                 "java and mvn.",
+                 "java and mvn. With --broker apache:3 there are three brokers, and any of them may die.",
       .examples = "errand up\n"
                   "errand up --broker apache --workers 4\n"
                   "errand up --broker kafka-1:9092,kafka-2:9092 --redis redis://:secret@cache:6379 --config mine.yaml",

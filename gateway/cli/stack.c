@@ -27,6 +27,13 @@ static enum err_code fail(const char *what, const char *path, struct err *err)
                    strerror_r(errno, reason, sizeof reason));
 }
 
+int stack_apache_brokers(const struct stack_options *options)
+{
+    if (strcmp(options->broker, STACK_BROKER_APACHE_3) == 0)
+        return 3;
+    return strcmp(options->broker, STACK_BROKER_APACHE) == 0 ? 1 : 0;
+}
+
 char *stack_path(const char *folder, const char *name)
 {
     struct buf path = BUF_INIT(STACK_PATH_SIZE);

@@ -24,11 +24,12 @@
 #define STACK_ADDRESS_SIZE  128
 #define STACK_BROKERS_SIZE  1024
 #define STACK_WORKERS_MAX   64
-#define STACK_PROCESSES_MAX (STACK_WORKERS_MAX + 8)
+#define STACK_PROCESSES_MAX (STACK_WORKERS_MAX + 10)
 #define STACK_PATH_SIZE     4096
 
 #define STACK_BROKER_EMBEDDED "embedded"
 #define STACK_BROKER_APACHE   "apache"
+#define STACK_BROKER_APACHE_3 "apache:3"
 
 enum stack_phase {
     STACK_NEW, /* never started */
@@ -54,7 +55,7 @@ struct stack_process {
 
 /* What was asked of `errand up`; the defaults of the next one. */
 struct stack_options {
-    char broker[STACK_BROKERS_SIZE]; /* "embedded", "apache" or "HOST:PORT,..." */
+    char broker[STACK_BROKERS_SIZE]; /* "embedded", "apache", "apache:3" or "HOST:PORT,..." */
     char redis[STACK_ADDRESS_SIZE];  /* "HOST:PORT" of someone else's, or "" */
     bool redis_password; /* someone else's Redis wants the password in secrets/redis-external */
     bool restart;
@@ -75,6 +76,9 @@ struct stack_state {
     struct stack_process processes[STACK_PROCESSES_MAX];
     size_t process_count;
 };
+
+/* How many Apache brokers the stack runs: 1, 3, or 0 when its broker is another one. */
+int stack_apache_brokers(const struct stack_options *options);
 
 /* The folder that --dir, ERRAND_DIR or the default name, as an absolute path; it need not exist.
  * Free with free(). *ret_explicit (may be NULL): someone named it by --dir. */

@@ -19,23 +19,36 @@ static const char *address_of(const struct stack_state *state, const char *name)
     return "";
 }
 
+/* "127.0.0.1:4711", of several brokers separated by commas; what is not known yet is left out. */
+static void add_brokers(const struct stack_state *state, struct buf *out)
+{
+    static const char name[] = "broker";
+    for (size_t i = 0; i < state->process_count; i++) {
+        const struct stack_process *process = &state->processes[i];
+        if (strncmp(process->name, name, sizeof name - 1) == 0 && *process->address)
+            buf_printf(out, "%s%s", out->size ? "," : "", process->address);
+    }
+}
+
 void stack_settings_each(const char *folder, const struct stack_state *state,
                          void (*fn)(void *arg, const char *name, const char *value), void *arg)
 {
     const struct stack_options *options = &state->options;
-    const char *broker = address_of(state, "broker");
+    struct buf brokers = BUF_INIT(STACK_BROKERS_SIZE);
     const char *redis = address_of(state, "redis");
     const char *simulator = address_of(state, "simulator");
     bool embedded = strcmp(options->broker, STACK_BROKER_EMBEDDED) == 0;
-    bool apache = strcmp(options->broker, STACK_BROKER_APACHE) == 0;
+    int apache = stack_apache_brokers(options);
 
     fn(arg, "ERRAND_DIR", folder);
-    if (*broker)
-        fn(arg, "ERRAND_KAFKA_BROKERS", broker);
+    add_brokers(state, &brokers);
+    if (brokers.size)
+        fn(arg, "ERRAND_KAFKA_BROKERS", brokers.data);
+    buf_free(&brokers);
     fn(arg, "ERRAND_KAFKA_KIND", embedded ? "embedded" : "kafka");
     if (embedded || apache) {
         fn(arg, "ERRAND_KAFKA_SESSION_TIMEOUT", SESSION_TIMEOUT);
-        fn(arg, "ERRAND_KAFKA_REPLICATION", "1");
+        fn(arg, "ERRAND_KAFKA_REPLICATION", apache == 3 ? "3" : "1");
     }
     if (*redis)
         fn(arg, "ERRAND_REDIS_ADDRESSES", redis);

@@ -158,17 +158,37 @@ static void renew_daemons(struct supervisor *supervisor)
     }
 }
 
+/* False when there is no folder to make, any more. */
+static bool format_next(struct supervisor *supervisor)
+{
+    struct apache_node node = { .number = supervisor->formatting + 1,
+                                .count = stack_apache_brokers(&supervisor->state.options) };
+    while (node.number <= node.count && apache_is_formatted(supervisor->folder, node))
+        node.number++;
+    if (node.number > node.count)
+        return false;
+    struct err err = { 0 };
+    char cluster_id[APACHE_CLUSTER_ID_SIZE];
+    supervisor->formatting = node.number;
+    if (apache_cluster_id(supervisor->folder, cluster_id, &err) != ERR_OK) {
+        supervisor_fail(supervisor, "format", "errand logs supervisor", "%s", err.text);
+        return true;
+    }
+    struct plan_argv argv = { 0 };
+    apache_format_argv(supervisor->folder, node, cluster_id, &argv);
+    supervisor_help(supervisor, "format", argv.words);
+    plan_argv_clear(&argv);
+    return true;
+}
+
 static void enter(struct supervisor *supervisor, enum supervisor_step step)
 {
     supervisor->step = step;
     switch (step) {
-    case STEP_FORMAT: {
-        struct plan_argv argv = { 0 };
-        apache_format_argv(supervisor->folder, &argv);
-        supervisor_help(supervisor, "format", argv.words);
-        plan_argv_clear(&argv);
+    case STEP_FORMAT:
+        if (!format_next(supervisor))
+            enter(supervisor, STEP_BASE);
         break;
-    }
     case STEP_BASE:
         start_those(supervisor, true);
         break;
@@ -203,7 +223,7 @@ void supervisor_advance(struct supervisor *supervisor)
 static void after_helper(struct supervisor *supervisor)
 {
     if (supervisor->step == STEP_FORMAT) {
-        enter(supervisor, STEP_BASE);
+        enter(supervisor, STEP_FORMAT);
     } else if (supervisor->step == STEP_TOPICS) {
         enter(supervisor, STEP_DAEMONS);
     } else if (supervisor->broker_lost) {
@@ -311,12 +331,10 @@ static enum err_code prepare(struct supervisor *supervisor, struct err *err)
 
 static void start(struct supervisor *supervisor)
 {
-    bool format = strcmp(supervisor->state.options.broker, STACK_BROKER_APACHE) == 0 &&
-                  !apache_is_formatted(supervisor->folder);
     loop_timer_start(supervisor->deadline, SUPERVISOR_START_TIMEOUT_MS, 0);
     loop_timer_start(supervisor->prober, 0, 0);
     supervisor_save(supervisor);
-    enter(supervisor, format ? STEP_FORMAT : STEP_BASE);
+    enter(supervisor, STEP_FORMAT);
 }
 
 static void open_handles(struct supervisor *supervisor)

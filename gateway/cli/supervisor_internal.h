@@ -42,6 +42,7 @@ struct child {
     struct supervisor *supervisor;
     enum child_kind kind;
     size_t index;                 /* of its line in state.processes */
+    int node;                     /* of an Apache broker, from 1 on */
     bool external;                /* someone else's: never started or stopped, only looked at */
     int listen_fd;                /* held over restarts; -1: it listens for itself */
     struct loop_process *process; /* NULL: not running */
@@ -55,7 +56,7 @@ struct child {
 };
 
 enum supervisor_step {
-    STEP_FORMAT, /* Apache Kafka's data folder is made, once */
+    STEP_FORMAT, /* Apache Kafka's data folders are made, once, one after the other */
     STEP_BASE,
     STEP_TOPICS,
     STEP_DAEMONS,
@@ -74,6 +75,7 @@ struct supervisor {
     struct child children[STACK_PROCESSES_MAX];
     size_t child_count;
     enum supervisor_step step;
+    int formatting; /* the node whose folder is being made, or was the last */
     bool failed;
     bool broker_lost; /* the embedded broker died with its topics: they must be made again */
     struct loop_process *helper; /* a program that runs once: format, topics apply */
@@ -82,7 +84,8 @@ struct supervisor {
     struct loop_signal *signals[2];
     struct http_client *http;
     struct redis *redis;
-    struct broker_probe *broker_probe;
+    struct broker_probe *broker_probes;
+    size_t broker_probe_count;
 };
 
 /* --- supervisor.c --- */
@@ -142,7 +145,7 @@ void probe_open(struct supervisor *supervisor);
 void probe_close(struct supervisor *supervisor);
 /* Asks every process whether it is ready; answers come by child_set_ready. */
 void probe_all(void *arg);
-/* Whether the thread pool still looks at the broker. */
+/* Whether the thread pool still looks at a broker. */
 bool probe_is_busy(const struct supervisor *supervisor);
 
 #endif

@@ -72,14 +72,23 @@ static void choose_address(struct plan *plan, struct child *child)
         (void)snprintf(shown->address, sizeof shown->address, "%s", address);
 }
 
+static void add_apache(struct plan *plan, int count)
+{
+    for (int i = 1; i <= count; i++) {
+        char name[STACK_NAME_SIZE];
+        (void)snprintf(name, sizeof name, count > 1 ? "broker-%d" : "broker", i);
+        struct child *child = add_child(plan, CHILD_BROKER, name);
+        child->node = i;
+        choose_address(plan, child);
+    }
+}
+
 static void add_broker(struct plan *plan)
 {
     const char *broker = plan->supervisor->state.options.broker;
     struct child *child = add_child(plan, CHILD_BROKER, "broker");
     struct stack_process *shown = child_shown(child);
-    if (strcmp(broker, STACK_BROKER_APACHE) == 0) {
-        choose_address(plan, child);
-    } else if (strcmp(broker, STACK_BROKER_EMBEDDED) != 0) {
+    if (strcmp(broker, STACK_BROKER_EMBEDDED) != 0) {
         child->external = true;
         (void)snprintf(shown->address, sizeof shown->address, "%s", broker);
     }
@@ -116,7 +125,11 @@ enum err_code plan_children(struct supervisor *supervisor, struct err *err)
     struct stack_state before = supervisor->state;
     struct plan plan = { .supervisor = supervisor, .before = &before, .err = err };
     supervisor->state.process_count = 0;
-    add_broker(&plan);
+    int apache = stack_apache_brokers(&supervisor->state.options);
+    if (apache)
+        add_apache(&plan, apache);
+    else
+        add_broker(&plan);
     add_redis(&plan);
     add_daemon(&plan, CHILD_SIMULATOR, "simulator", &config->simulator.http);
     add_daemon(&plan, CHILD_RECORDER, "recorder-1", &config->recorder.http);
@@ -130,14 +143,25 @@ enum err_code plan_children(struct supervisor *supervisor, struct err *err)
     return plan.code;
 }
 
+static enum err_code configure_apache(struct supervisor *supervisor, int count, struct err *err)
+{
+    const char *addresses[APACHE_NODES_MAX] = { 0 };
+    for (size_t i = 0; i < supervisor->child_count; i++) {
+        struct child *child = &supervisor->children[i];
+        if (child->kind == CHILD_BROKER)
+            addresses[child->node - 1] = child_shown(child)->address;
+    }
+    return apache_configure(supervisor->folder, addresses, count, err);
+}
+
 enum err_code plan_configure(struct supervisor *supervisor, struct err *err)
 {
     const struct stack_options *options = &supervisor->state.options;
-    const struct stack_process *broker = stack_state_find(&supervisor->state, "broker");
     const struct stack_process *redis = stack_state_find(&supervisor->state, "redis");
     enum err_code code = ERR_OK;
-    if (strcmp(options->broker, STACK_BROKER_APACHE) == 0)
-        code = apache_configure(supervisor->folder, broker->address, err);
+    int apache = stack_apache_brokers(options);
+    if (apache)
+        code = configure_apache(supervisor, apache, err);
     if (code == ERR_OK && !*options->redis)
         code = redis_server_configure(supervisor->folder, redis->address, err);
     return code;
@@ -147,7 +171,9 @@ static void broker_argv(struct child *child, struct plan_argv *argv)
 {
     const struct supervisor *supervisor = child->supervisor;
     if (!child_is_embedded_broker(child)) {
-        apache_run_argv(supervisor->folder, argv);
+        struct apache_node node = { .number = child->node,
+                                    .count = stack_apache_brokers(&supervisor->state.options) };
+        apache_run_argv(supervisor->folder, node, argv);
         return;
     }
     plan_argv_add(argv, "%s/errand-devbroker", supervisor->bin_folder);

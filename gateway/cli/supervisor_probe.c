@@ -19,9 +19,9 @@
 #define ANSWER_BYTES_MAX  ((size_t)64 * 1024)
 #define REDIS_PENDING_MAX 16
 
-/* One look at the broker at a time; between two the loop owns it. */
+/* One look at a broker at a time; between two the loop owns it. */
 struct broker_probe {
-    struct child *child;
+    struct child *child;        /* of whom this is */
     const char *prefix;         /* of the topics to ask for */
     struct config_kafka config; /* a copy whose `brokers` is ours */
     char brokers[STACK_BROKERS_SIZE];
@@ -168,18 +168,22 @@ static void on_broker_seen(void *arg)
 
 bool probe_is_busy(const struct supervisor *supervisor)
 {
-    const struct child *child = supervisor->broker_probe->child;
-    return child && child->probing;
+    for (size_t i = 0; i < supervisor->broker_probe_count; i++) {
+        if (supervisor->broker_probes[i].child->probing)
+            return true;
+    }
+    return false;
 }
 
 static void probe_broker(struct child *child)
 {
-    struct broker_probe *probe = child->supervisor->broker_probe;
+    struct broker_probe *probe = child->supervisor->broker_probes;
+    while (probe->child != child)
+        probe++;
     if (child_is_embedded_broker(child) && !plan_learn_address(child)) {
         child_set_ready(child, false, "it has not told its address yet");
         return;
     }
-    probe->child = child;
     (void)snprintf(probe->brokers, sizeof probe->brokers, "%s", child_shown(child)->address);
     child->probing = true;
     loop_work(child->supervisor->loop, look_at_broker, on_broker_seen, probe);
@@ -212,6 +216,23 @@ void probe_all(void *arg)
     loop_timer_start(supervisor->prober, calm ? PROBE_CALM_MS : PROBE_EAGER_MS, 0);
 }
 
+static void open_broker_probes(struct supervisor *supervisor)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < supervisor->child_count; i++)
+        count += supervisor->children[i].kind == CHILD_BROKER;
+    supervisor->broker_probes = mem_zalloc(count, sizeof *supervisor->broker_probes);
+    for (size_t i = 0; i < supervisor->child_count; i++) {
+        if (supervisor->children[i].kind != CHILD_BROKER)
+            continue;
+        struct broker_probe *probe = &supervisor->broker_probes[supervisor->broker_probe_count++];
+        probe->child = &supervisor->children[i];
+        probe->config = supervisor->config->kafka;
+        probe->config.brokers = probe->brokers;
+        probe->prefix = supervisor->config->namespace_;
+    }
+}
+
 void probe_open(struct supervisor *supervisor)
 {
     struct config_redis *redis = &supervisor->config->redis;
@@ -228,20 +249,16 @@ void probe_open(struct supervisor *supervisor)
         .pending_max = REDIS_PENDING_MAX,
     };
     supervisor->redis = redis_open(supervisor->loop, &options);
-
-    struct broker_probe *probe = MEM_NEW(*probe);
-    probe->config = supervisor->config->kafka;
-    probe->config.brokers = probe->brokers;
-    probe->prefix = supervisor->config->namespace_;
-    supervisor->broker_probe = probe;
+    open_broker_probes(supervisor);
 }
 
 void probe_close(struct supervisor *supervisor)
 {
     redis_close(supervisor->redis);
     supervisor->redis = NULL;
-    if (supervisor->broker_probe)
-        kafka_admin_close(supervisor->broker_probe->admin);
-    free(supervisor->broker_probe);
-    supervisor->broker_probe = NULL;
+    for (size_t i = 0; i < supervisor->broker_probe_count; i++)
+        kafka_admin_close(supervisor->broker_probes[i].admin);
+    free(supervisor->broker_probes);
+    supervisor->broker_probes = NULL;
+    supervisor->broker_probe_count = 0;
 }

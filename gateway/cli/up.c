@@ -53,13 +53,20 @@ static bool is_address_list(const char *text)
 
 static int take_broker(const char *broker, struct stack_options *options)
 {
-    static const char *const kinds[] = { STACK_BROKER_EMBEDDED, STACK_BROKER_APACHE };
-    bool kind = strcmp(broker, kinds[0]) == 0 || strcmp(broker, kinds[1]) == 0;
+    static const char *const kinds[] = { STACK_BROKER_EMBEDDED, STACK_BROKER_APACHE,
+                                         STACK_BROKER_APACHE_3 };
+    enum { KIND_COUNT = sizeof kinds / sizeof kinds[0] };
+    /* Of ours in any case: "apache:5" is no host's name. */
+    bool kind = strncmp(broker, STACK_BROKER_APACHE ":", sizeof STACK_BROKER_APACHE) == 0;
+    bool known = false;
+    for (size_t i = 0; i < KIND_COUNT; i++)
+        known = known || strcmp(broker, kinds[i]) == 0;
     if (!*broker || strlen(broker) >= sizeof options->broker ||
-        (!kind && !is_address_list(broker))) {
-        const char *nearest = suggest_nearest(span_of(broker), kinds, 2);
+        (!known && (kind || !is_address_list(broker)))) {
+        const char *nearest = suggest_nearest(span_of(broker), kinds, KIND_COUNT);
         output_error("--broker '%s' is no broker", broker);
-        output_why("it is embedded, apache, or HOST:PORT,... of brokers that run already");
+        output_why(
+            "it is embedded, apache, apache:3, or HOST:PORT,... of brokers that run already");
         output_try("errand up --broker %s", nearest ? nearest : kinds[0]);
         return CLI_USAGE;
     }
@@ -129,7 +136,7 @@ static int check_programs(const struct up *up)
         output_try("apt-get install redis-server");
         return CLI_FAILED;
     }
-    bool apache = strcmp(up->state.options.broker, STACK_BROKER_APACHE) == 0;
+    bool apache = stack_apache_brokers(&up->state.options) > 0;
     return apache && !apache_prepare(up->folder) ? CLI_FAILED : CLI_OK;
 }
 
@@ -214,7 +221,8 @@ static int print_addresses(const struct up *up, struct stack_state *state)
     struct table *table = table_new(headings, 2);
     for (size_t i = 0; i < state->process_count; i++) {
         const struct stack_process *process = &state->processes[i];
-        bool http = strcmp(process->name, "broker") != 0 && strcmp(process->name, "redis") != 0;
+        bool http = strncmp(process->name, "broker", strlen("broker")) != 0 &&
+                    strcmp(process->name, "redis") != 0;
         struct buf address = BUF_INIT(STACK_BROKERS_SIZE + 8);
         buf_printf(&address, "%s%s", http ? "http://" : "", process->address);
         table_add_text(table, process->name);

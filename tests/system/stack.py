@@ -191,10 +191,14 @@ class Stack:
 
     # --- Kafka and Redis, through other people's clients -------------------------------------------------------
 
+    def brokers(self):
+        """Where to find the cluster, of one broker or of several."""
+        return ",".join(told["address"] for name, told in self.status().items() if name.startswith("broker"))
+
     def kafka(self, topic):
         """Every record of a topic, from its start to its present end, as confluent_kafka messages."""
         consumer = confluent_kafka.Consumer({
-            "bootstrap.servers": self.address("broker"), "group.id": "a-test-reads-everything",
+            "bootstrap.servers": self.brokers(), "group.id": "a-test-reads-everything",
             "enable.auto.commit": False, "enable.partition.eof": False, "allow.auto.create.topics": False})
         try:
             name = f"{NAMESPACE}.{topic}"

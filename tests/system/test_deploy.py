@@ -161,6 +161,22 @@ def test_health_tells_a_process_that_is_ready_from_one_that_is_not(embedded_stac
         recorder.wait()
 
 
+def test_topics_are_told_by_a_configuration_without_a_stack(embedded_stack, bin_folder, tmp_path):
+    given = tmp_path / "errand.yaml"
+    given.write_text(f"kafka: {{brokers: \"{embedded_stack.address('broker')}\", kind: embedded}}\n"
+                     "queues: {default: {partitions: 8}, unheard: {partitions: 1}}\n")
+
+    def topics(path):
+        return run(os.path.abspath(os.path.join(bin_folder, "errand")), "topics", "ls", "--config", path, "-o", "json",
+                   cwd=tmp_path, env={"PATH": os.environ["PATH"]})
+    told = topics(given)
+    assert told.returncode == 0, told.stderr
+    exists = {topic["name"]: topic["exists"] for topic in json.loads(told.stdout)["topics"]}
+    assert exists["errand.commands.default"] and not exists["errand.commands.unheard"]
+    wrong = topics(tmp_path / "none.yaml")
+    assert wrong.returncode == 2 and "none.yaml" in wrong.stderr
+
+
 # --- the secrets -------------------------------------------------------------------------------------------------------
 
 def test_secrets_are_made_once_and_each_for_its_reader(image_files):

@@ -378,6 +378,68 @@ static void test_a_template_is_filled(void **state)
     buf_free(&text);
 }
 
+static void test_only_one_and_three_brokers_are_ours(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *broker;
+        int count;
+    } cases[] = {
+        { "apache", 1 }, { "apache:3", 3 }, { "embedded", 0 }, { "apache:2", 0 }, { "a:1,b:2", 0 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct stack_options options = { 0 };
+        (void)snprintf(options.broker, sizeof options.broker, "%s", cases[i].broker);
+        assert_int_equal(stack_apache_brokers(&options), cases[i].count);
+    }
+}
+
+static void test_three_brokers_know_each_other(void **state)
+{
+    const char *folder = *state;
+    static const char *const addresses[] = { "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003" };
+    struct err err = { 0 };
+    assert_int_equal(stack_prepare(folder, NULL, &err), ERR_OK);
+    assert_int_equal(apache_configure(folder, addresses, 3, &err), ERR_OK);
+    char *voters = NULL;
+    for (int i = 1; i <= 3; i++) {
+        char name[64];
+        char line[64];
+        struct buf text = BUF_INIT(65536);
+        (void)snprintf(name, sizeof name, "kafka/%d/server.properties", i);
+        read_text(folder, name, &text);
+        (void)snprintf(line, sizeof line, "\nnode.id=%d\n", i);
+        assert_non_null(strstr(text.data, line));
+        (void)snprintf(line, sizeof line, "PLAINTEXT://%s,", addresses[i - 1]);
+        assert_non_null(strstr(text.data, line));
+        assert_non_null(strstr(text.data, "\nmin.insync.replicas=2\n"));
+        assert_non_null(strstr(text.data, "\noffsets.topic.replication.factor=3\n"));
+        const char *own = strstr(text.data, "\ncontroller.quorum.voters=1@127.0.0.1:");
+        assert_non_null(own);
+        char *copy = mem_dup(((struct span){ own, strcspn(own + 1, "\n") + 1 }));
+        assert_non_null(strstr(copy, ",3@127.0.0.1:"));
+        if (voters)
+            assert_string_equal(copy, voters); /* the same ones for all */
+        free(voters);
+        voters = copy;
+        buf_free(&text);
+    }
+    free(voters);
+}
+
+static void test_the_cluster_keeps_its_id(void **state)
+{
+    const char *folder = *state;
+    char first[APACHE_CLUSTER_ID_SIZE];
+    char second[APACHE_CLUSTER_ID_SIZE];
+    struct err err = { 0 };
+    assert_int_equal(stack_prepare(folder, NULL, &err), ERR_OK);
+    assert_int_equal(apache_cluster_id(folder, first, &err), ERR_OK);
+    assert_int_equal(strlen(first), 22);
+    assert_int_equal(apache_cluster_id(folder, second, &err), ERR_OK);
+    assert_string_equal(first, second);
+}
+
 #define IN_FOLDER(test) cmocka_unit_test_setup_teardown(test, make_folder, remove_folder)
 
 int main(void)
@@ -398,6 +460,9 @@ int main(void)
         cmocka_unit_test(test_the_address_of_redis_is_read),
         IN_FOLDER(test_redis_gets_its_password_in_a_private_file),
         cmocka_unit_test(test_a_template_is_filled),
+        cmocka_unit_test(test_only_one_and_three_brokers_are_ours),
+        IN_FOLDER(test_three_brokers_know_each_other),
+        IN_FOLDER(test_the_cluster_keeps_its_id),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

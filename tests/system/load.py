@@ -1,0 +1,56 @@
+"""Jobs that come in while a test breaks things, and what must have become of them.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import subprocess
+
+from stack import SANITIZER_OPTIONS
+from waiting import wait_until
+
+
+class Load:
+    """`errand load` running beside the test; ids() are those accepted so far."""
+
+    def __init__(self, stack, job_type, payload, path, rate=100, duration_s=10):
+        self.path = path
+        self.duration_s = duration_s
+        path.touch()
+        self.process = subprocess.Popen(
+            [os.path.join(stack.bin_folder, "errand"), "load", job_type, "--dir", stack.folder, "--rate", f"{rate}/s",
+             "--duration", f"{duration_s}s", "--ids", str(path), "-d", json.dumps(payload), "-o", "json"],
+            env={**os.environ, **SANITIZER_OPTIONS}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def ids(self):
+        lines = self.path.read_text().split("\n")[:-1]  # the last one may be half written
+        return [json.loads(line)["id"] for line in lines]
+
+    def wait_accepted(self, count):
+        wait_until(lambda: len(self.ids()) >= count, 30, f"{count} jobs are accepted")
+
+    def finish(self):
+        out, err = self.process.communicate(timeout=self.duration_s + 60)
+        assert self.ids(), f"nothing was accepted\n{out}\n{err}"
+        return self.ids()
+
+
+def states(stack, ids):
+    """{id: state or HTTP status} in one look at each."""
+    seen = {}
+    for job_id in ids:
+        response = stack.read(job_id)
+        seen[job_id] = response.json()["state"] if response.status_code == 200 else response.status_code
+    return seen
+
+
+def assert_all_succeed(stack, ids, deadline_s=60):
+    left = set(ids)
+
+    def done():
+        seen = states(stack, left)
+        wrong = {i: s for i, s in seen.items() if s not in ("succeeded", "queued", "running", "retrying", 503)}
+        assert not wrong, f"accepted, and then: {wrong}"
+        left.difference_update(i for i, s in seen.items() if s == "succeeded")
+        return not left
+    wait_until(done, deadline_s, f"all {len(ids)} accepted jobs succeed; left {sorted(left)[:5]}")
