@@ -11,7 +11,7 @@
 #define LOOK_MS           1000
 #define REDIS_TIMEOUT_MS  5000
 #define REDIS_PENDING_MAX 100000
-#define FETCH_BYTES_MAX   (32 * 1024 * 1024)
+#define FETCH_BYTES_MAX   ((size_t)32 * 1024 * 1024)
 #define CLOSE_DEADLINE_MS 3000
 #define DRAIN_MS          2000
 

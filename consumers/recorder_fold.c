@@ -153,9 +153,10 @@ static void apply(struct batch *batch, struct redis_script *script, struct redis
 /* Room for a batch: its bytes are bounded by the records read and those of the events. */
 static struct redis_args arguments_for(const struct batch *batch)
 {
-    size_t bytes_max = 4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
-                       batch->entry_count * (4 * KEY_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX) +
-                       4 * ENVELOPE_RECORD_BYTES_MAX;
+    size_t bytes_max =
+        4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
+        batch->entry_count * ((size_t)4 * KEY_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX) +
+        (size_t)4 * ENVELOPE_RECORD_BYTES_MAX;
     return (struct redis_args)REDIS_ARGS_INIT(bytes_max);
 }
 

@@ -13,7 +13,7 @@
 
 #define LOCATE_TIMEOUT_MS    5000
 #define ENTRY_OVERHEAD_BYTES 2560
-#define PARTITION_BYTES_MAX  (4 * 1024 * 1024)
+#define PARTITION_BYTES_MAX  ((size_t)4 * 1024 * 1024)
 #define FIELD_BYTES_MAX      320
 #define RESTART_PAUSE_MS     1000 /* a partition that is refused again and again waits for the look */
 

@@ -12,7 +12,7 @@
 #define CLOSE_DEADLINE_MS 3000
 #define RECOMMIT_MS       1000 /* after a commit was refused */
 #define REDIS_PENDING_MAX 100000
-#define FETCH_BYTES_MAX   (16 * 1024 * 1024)
+#define FETCH_BYTES_MAX   ((size_t)16 * 1024 * 1024)
 #define HTTP_SHARDS       8
 
 /* --- queues and topics --- */

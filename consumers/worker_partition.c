@@ -157,10 +157,11 @@ void partition_stale(struct worker_partition *partition)
         clock_monotonic_ms() + partition->worker->config->kafka.session_timeout_ms / 2;
 }
 
-/* Where the group left off, or where the log begins, is right as it is: the offset is only read.
- * NOLINTNEXTLINE(readability-non-const-parameter) */
+/* Where the group left off, or where the log begins, is right as it is: the offset is only read. */
+/* NOLINTBEGIN(readability-non-const-parameter) */
 void partition_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
                       int64_t *ret_offset)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     struct worker_queue *queue = arg;
     struct worker *worker = queue->worker;

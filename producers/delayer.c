@@ -118,8 +118,11 @@ static int64_t delay_of(const struct config *config, struct span suffix)
     return 0; /* a tier that is no longer configured: nothing is held back by it */
 }
 
+/* Where the group left off, or where the log begins, is right as it is: the offset is only read. */
+/* NOLINTBEGIN(readability-non-const-parameter) */
 static void on_assign(void *arg, struct kafka_partition *handle, const struct kafka_start *start,
                       int64_t *ret_offset)
+/* NOLINTEND(readability-non-const-parameter) */
 {
     struct delayer *delayer = arg;
     struct tier_partition *partition = MEM_NEW(*partition);

@@ -10,7 +10,7 @@
 #include <stdio.h>
 
 #define KEY_SIZE_MAX        255
-#define CANONICAL_BYTES_MAX (16 * 1024 * 1024)
+#define CANONICAL_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 static const char *const members[] = { "type", "payload", "labels", "delay", "run_at", "deadline" };
 #define MEMBER_COUNT (sizeof members / sizeof *members)

@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define JSON_GROWTH_MAX   6 /* a text's worst byte becomes \u0001 */
-#define JSON_OVERHEAD_MAX (64 * 1024)
+#define JSON_OVERHEAD_MAX ((size_t)64 * 1024)
 
 struct reading {
     struct gateway *gateway;
@@ -64,7 +64,8 @@ static void answer_job(struct reading *reading, const struct job_record *record)
     struct gateway *gateway = reading->gateway;
     struct http_request *req = reading->req;
     bool terminal = record && job_state_is_terminal(record->state);
-    struct buf body = BUF_INIT(JSON_GROWTH_MAX * ENVELOPE_RECORD_BYTES_MAX + JSON_OVERHEAD_MAX);
+    struct buf body =
+        BUF_INIT((size_t)JSON_GROWTH_MAX * ENVELOPE_RECORD_BYTES_MAX + JSON_OVERHEAD_MAX);
     char etag[40] = "\"accepted\"";
     if (record) {
         job_json(record, gateway->config->namespace_, clock_wall_ms(), &body);

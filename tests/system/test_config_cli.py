@@ -70,6 +70,18 @@ def test_every_mistake_is_told_in_one_run_with_file_line_and_key(errand, tmp_pat
     assert "plain\n" not in said.replace("plain text", ""), "a secret is never shown"
 
 
+def test_what_only_the_programs_know_is_checked_too(errand, tmp_path):
+    (tmp_path / "id").write_text("0123456789abcdef0123456789abcdef")
+    (tmp_path / "id").chmod(0o600)
+    path = tmp_path / "errand.yaml"
+    path.write_text("secrets: {id: [\"file:id\"]}\nkafka: {properties: {linger.mss: \"5\"}}\n"
+                    "types:\n  a.b: {handler: rules, rule: order.prce, example: {}}\n")
+    told = errand("config", "check", path)
+    assert told.returncode == USAGE
+    assert "kafka.properties.linger.mss" in told.stdout
+    assert "did you mean order.price" in told.stdout
+
+
 def test_an_unknown_variable_is_an_error(errand, tmp_path):
     path = tmp_path / "errand.yaml"
     path.write_text("namespace: errand\n")
