@@ -38,6 +38,7 @@ BODIES = [
 ]
 
 
+# proves P-1, P-13
 @pytest.mark.parametrize("body,status,code", [pytest.param(b, s, c, id=name) for name, b, s, c in BODIES])
 def test_a_bad_body_is_refused(embedded_stack, body, status, code):
     got = problem(embedded_stack.post(body))
@@ -45,6 +46,7 @@ def test_a_bad_body_is_refused(embedded_stack, body, status, code):
     assert code is None or got[1] == code
 
 
+# proves P-1, P-13
 def test_a_refusal_names_the_field_and_the_nearest_name(embedded_stack):
     response = embedded_stack.post({**GOOD, "type": "sentence.mke"})
     assert "sentence.make" in response.text
@@ -62,6 +64,7 @@ REQUESTS = [
 ]
 
 
+# proves P-8, P-13
 @pytest.mark.parametrize("method,path,status,code", REQUESTS)
 def test_a_bad_request_is_refused(embedded_stack, method, path, status, code):
     assert problem(embedded_stack.request(method, path)) == (status, code)
@@ -78,6 +81,7 @@ def test_another_content_type_is_refused(embedded_stack):
     assert problem(response) == (415, "unsupported_media_type")
 
 
+# proves P-4
 @pytest.mark.parametrize("key", ["", "x" * 5000])
 def test_a_bad_idempotency_key_is_refused(embedded_stack, key):
     assert embedded_stack.post(GOOD, {"Idempotency-Key": key}).status_code in (400, 431)
@@ -101,6 +105,7 @@ RAW = [
 ]
 
 
+# proves P-17
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in RAW])
 def test_an_ambiguous_request_is_refused_and_its_connection_closed(embedded_stack, text):
     host, port = embedded_stack.address("gateway-1").rsplit(":", 1)

@@ -20,6 +20,7 @@ def crash_stack(fresh_stack):
     return fresh_stack("apache", workers=2)
 
 
+# proves P-21, P-35
 def test_killed_under_load_nothing_is_lost(crash_stack, tmp_path):
     """A worker, the recorder and Redis's whole memory go, one after the other, while jobs come in."""
     stack = crash_stack
@@ -44,6 +45,7 @@ def test_killed_under_load_nothing_is_lost(crash_stack, tmp_path):
     assert repeated <= RATE, f"{repeated} calls were repeated: more than can have been under way"
 
 
+# proves P-9, P-52, P-53
 def test_an_emptied_redis_is_rebuilt_to_the_same_answers(stack):
     jobs = [stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": n, "unit_cents": 99}]})
             for n in range(1, 40)]

@@ -43,6 +43,7 @@ def test_no_call_goes_on_beyond_the_deadline(stack):
     assert instant(ended["finished_at"]) - instant(ended["deadline"]) < 1
 
 
+# proves P-6b, P-36
 def test_no_attempt_begins_after_the_deadline(stack):
     job = stack.submit("order.price", PAYLOAD, delay=3, deadline="1s")
     ended = stack.wait(job["id"], deadline_s=60)

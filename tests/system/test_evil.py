@@ -51,6 +51,7 @@ def evil_jobs(stack):
     return jobs
 
 
+# proves P-41, P-43
 @pytest.mark.parametrize("mode", MODES)
 def test_every_evil_ends_as_documented(stack, evil_jobs, mode):
     _, state, code, attempts, executed = MODES[mode]

@@ -21,6 +21,7 @@ def example(local_config, job_type):
     return json.loads(given) if isinstance(given, str) else given
 
 
+# proves P-20
 @pytest.mark.parametrize("job_type", TYPES)
 def test_a_job_of_every_type_is_done(any_stack, local_config, job_type):
     job = any_stack.submit(job_type, example(local_config, job_type))
@@ -32,12 +33,14 @@ def test_a_job_of_every_type_is_done(any_stack, local_config, job_type):
     assert "error" not in done
 
 
+# proves P-12
 def test_the_types_are_told(any_stack):
     told = any_stack.request("GET", "/v1/types")
     assert told.status_code == 200
     assert set(TYPES) <= {entry["name"] for entry in told.json()["types"]}
 
 
+# proves P-2
 def test_a_submission_is_answered_at_once_with_an_address_to_poll(stack):
     response = stack.post({"type": "colour.mix", "payload": {"colours": ["red", "blue"]}, "labels": {"team": "blue"}})
     assert response.status_code == 202
@@ -51,6 +54,7 @@ def test_a_submission_is_answered_at_once_with_an_address_to_poll(stack):
     assert all(TIME.match(time) for time in times) and times == sorted(times), times
 
 
+# proves P-7
 def test_prefer_wait_answers_with_the_finished_job(stack):
     response = stack.post({"type": "sentence.make", "payload": {"subject": "a client", "seed": 7}},
                           {"Prefer": "wait=20"})
@@ -58,6 +62,7 @@ def test_prefer_wait_answers_with_the_finished_job(stack):
     assert response.json()["state"] == "succeeded"
 
 
+# proves P-7
 def test_a_waiting_read_answers_when_the_job_is_done_and_not_at_its_limit(stack):
     job = stack.submit("probe.call", {"simulate": "slow=1000"})
     response = stack.read(job["id"], wait_s=30)
@@ -65,6 +70,7 @@ def test_a_waiting_read_answers_when_the_job_is_done_and_not_at_its_limit(stack)
     assert response.elapsed.total_seconds() < 10
 
 
+# proves P-7
 def test_a_waiting_read_gives_up_at_its_limit(stack):
     job = stack.submit("probe.call", {"simulate": "slow=4000"})
     response = stack.read(job["id"], wait_s=1)
@@ -74,6 +80,7 @@ def test_a_waiting_read_gives_up_at_its_limit(stack):
     assert stack.wait(job["id"])["state"] == "succeeded"
 
 
+# proves P-11
 def test_the_result_can_be_had_alone(stack):
     job = stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": 12, "unit_cents": 199}]})
     done = stack.wait(job["id"])
@@ -84,6 +91,7 @@ def test_the_result_can_be_had_alone(stack):
     assert done["result"]["subtotal_cents"] == 12 * 199
 
 
+# proves P-4, P-5
 def test_the_same_idempotency_key_is_the_same_job(stack):
     key = str(uuid.uuid4())
     payload = {"subject": "a key", "seed": 3}
@@ -96,6 +104,7 @@ def test_the_same_idempotency_key_is_the_same_job(stack):
     assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
 
 
+# proves P-7
 def test_an_unchanged_job_is_not_sent_again(stack):
     job = stack.wait(stack.submit("colour.mix", {"colours": ["red", "white"]})["id"])
     tag = stack.read(job["id"]).headers["ETag"]
@@ -103,6 +112,7 @@ def test_an_unchanged_job_is_not_sent_again(stack):
     assert again.status_code == 304
 
 
+# proves P-30, P-32
 def test_what_travels_is_readable_by_any_kafka_client(stack):
     mark = f"mark-{uuid.uuid4()}"
     payload = '{"mark" :  "%s", "price": 1.10, "exponent": 1E+2, "escape": "\\u00e9"}' % mark

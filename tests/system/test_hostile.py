@@ -76,6 +76,7 @@ def test_foreign_records_without_times_hold_up_nobody(fresh_stack):
         assert stack.wait(job["id"])["state"] == "succeeded"
 
 
+# proves P-33a
 def test_a_foreign_record_as_large_as_a_topic_takes_holds_up_nobody(fresh_stack):
     stack = fresh_stack("apache")
     producer = confluent_kafka.Producer({"bootstrap.servers": stack.address("broker"), "message.max.bytes": 2000000})
@@ -90,6 +91,7 @@ def test_a_foreign_record_as_large_as_a_topic_takes_holds_up_nobody(fresh_stack)
         assert stack.wait(job["id"])["state"] == "succeeded"
 
 
+# proves P-8, P-9
 def test_what_was_accepted_is_told_so_while_redis_is_silent(fresh_stack):
     stack = fresh_stack()
     stack.submit("probe.quick", QUICK)
@@ -101,6 +103,7 @@ def test_what_was_accepted_is_told_so_while_redis_is_silent(fresh_stack):
     assert stack.wait(job["id"])["state"] == "succeeded"
 
 
+# proves P-10
 def test_an_absent_job_is_told_to_be_absent_while_others_come_in(fresh_stack, tmp_path):
     stack = fresh_stack(config={"kafka": {"produce_timeout": "1s"}, "gateway": {"lag_limit": "1s"}})
     job = stack.submit("probe.quick", QUICK)

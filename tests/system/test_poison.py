@@ -137,6 +137,7 @@ def buried(stack, dead_topic, topic):
             if headers["errand-source-topic"] == f"errand.{topic}"}
 
 
+# proves P-31, P-33, P-33a
 def test_on_a_command_topic_each_is_buried_with_its_reason(stack):
     reasons = {**{name: "envelope_invalid" for name in NO_ENVELOPE}, **{name: "envelope_version" for name in NEWER},
                "an event": "envelope_invalid", "a command of another queue": "envelope_invalid",
@@ -158,6 +159,7 @@ def test_on_a_command_topic_each_is_buried_with_its_reason(stack):
     assert counted(stack, "worker-1") - before == len(values) - 1  # an unknown type is no poison
 
 
+# proves P-31, P-33
 @pytest.mark.parametrize("values", [NO_ENVELOPE, NEWER], ids=["no envelopes", "newer ones"])
 def test_on_a_reply_topic_they_are_counted_and_newer_ones_put_aside(stack, values):
     before = counted(stack, "recorder-1")

@@ -26,6 +26,7 @@ def readiness(stack, name):
     return response.status_code, response.text
 
 
+# proves P-16
 @pytest.mark.parametrize("name", ["gateway-1", "worker-1", "recorder-1", "delayer-1", "simulator"])
 def test_every_daemon_tells_that_it_lives_is_ready_and_what_it_counts(embedded_stack, name):
     base = f"http://{embedded_stack.address(name)}"
@@ -35,6 +36,7 @@ def test_every_daemon_tells_that_it_lives_is_ready_and_what_it_counts(embedded_s
     assert metrics.status_code == 200 and "# TYPE" in metrics.text and "process_" in metrics.text
 
 
+# proves P-9, P-16
 def test_with_redis_frozen_submissions_go_on_and_reads_say_that_they_cannot_know(own_stack):
     stack = own_stack
     job = stack.submit(*QUICK)
@@ -54,6 +56,7 @@ def test_with_redis_frozen_submissions_go_on_and_reads_say_that_they_cannot_know
     assert stack.wait(accepted["id"])["state"] == "succeeded"
 
 
+# proves P-3, P-16
 def test_without_a_broker_nothing_is_accepted_falsely(own_stack):
     stack = own_stack
     stack.kill("broker")

@@ -19,6 +19,7 @@ def dead_letters(stack, job_id):
     return [record for record in stack.kafka("dead.probe") if headers_of(record).get("ce_subject") == job_id]
 
 
+# proves P-34, P-40, P-41
 def test_a_third_party_that_recovers_is_called_until_it_answers(stack):
     job, done, calls = run(stack, "fail=2")
     assert done["state"] == "succeeded" and done["attempt"] == 3
@@ -27,6 +28,7 @@ def test_a_third_party_that_recovers_is_called_until_it_answers(stack):
     assert not dead_letters(stack, job["id"])
 
 
+# proves P-41
 def test_one_that_does_not_is_given_up_on_after_the_last_attempt(stack):
     job, done, calls = run(stack, "status=503")
     assert done["state"] == "failed" and done["attempt"] == 3
@@ -38,6 +40,7 @@ def test_one_that_does_not_is_given_up_on_after_the_last_attempt(stack):
     assert headers["errand-source-topic"] == "errand.commands.probe"
 
 
+# proves P-41
 def test_a_refusal_is_final_at_once(stack):
     job, done, calls = run(stack, "status=400")
     assert done["state"] == "failed" and done["attempt"] == 1
@@ -55,6 +58,7 @@ def test_a_retry_waits_and_the_job_says_so(stack):
     assert kinds == ["retrying", "succeeded"]
 
 
+# proves P-33
 def test_a_record_that_is_no_envelope_is_dead_and_harms_nobody(stack):
     from confluent_kafka import Producer
     garbage = b"\xff\xfe no envelope " + uuid.uuid4().bytes

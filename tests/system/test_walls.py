@@ -157,6 +157,7 @@ SHAPES = [
 ]
 
 
+# proves P-17
 @pytest.mark.parametrize("request_,status", [pytest.param(r, s, id=name) for name, r, s in SHAPES])
 def test_what_can_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_heard(walled, request_, status):
     """proves P-17"""
@@ -182,6 +183,7 @@ def test_http_1_0_is_served(walled):
 
 # --- what is too large (P-18) ---------------------------------------------------------------------------------------
 
+# proves P-18
 def test_an_8_kib_header_passes_and_larger_ones_do_not(walled):
     """proves P-18"""
     def headers(size, count=1):
@@ -195,6 +197,7 @@ def test_an_8_kib_header_passes_and_larger_ones_do_not(walled):
     assert status_of(headers(100_000, 10_000)) == 431
 
 
+# proves P-18
 def test_a_long_address_is_refused(walled):
     """proves P-18"""
     answer = ask(walled, b"GET /v1/types?" + b"a" * 5000 + b" HTTP/1.1\r\n" + HOST + b"\r\n")
@@ -203,6 +206,7 @@ def test_a_long_address_is_refused(walled):
     assert (status_of(answer), problem_of(answer)) == (400, "bad_request")
 
 
+# proves P-18
 def test_a_large_body_is_refused(walled):
     """proves P-18"""
     for size in (300_000, 4_000_000):
@@ -214,6 +218,7 @@ def test_a_large_body_is_refused(walled):
 
 # --- methods and media types (P-19) ---------------------------------------------------------------------------------
 
+# proves P-19
 def test_methods(walled):
     """proves P-19"""
     wrong = walled.request("PUT", "/v1/types")
@@ -224,6 +229,7 @@ def test_methods(walled):
     assert head.status_code == 200 and head.content == b"" and int(head.headers["Content-Length"]) > 100
 
 
+# proves P-19
 @pytest.mark.parametrize("accept,status", [
     ("*/*", 202), ("application/json", 202), ("text/html, application/*;q=0.1", 202), ("text/html", 406), ("image/*", 406),
     ("application/json;q=0", 406)])

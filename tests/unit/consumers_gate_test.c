@@ -182,6 +182,7 @@ static void the_same_record_goes_again(void **state)
     assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_AGAIN);
 }
 
+/* proves P-34 */
 static void another_record_of_the_turn_is_a_duplicate(void **state)
 {
     struct scene *scene = *state;

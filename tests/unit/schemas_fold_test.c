@@ -164,6 +164,7 @@ static void terminal_is_final_and_moves_are_legal(void **state)
     }
 }
 
+/* proves P-20, P-21 */
 static void the_first_terminal_event_wins_whatever_its_turn(void **state)
 {
     (void)state;

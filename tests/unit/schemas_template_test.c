@@ -1,4 +1,5 @@
 /* Request templates, with payloads that try to be more than values.
+ * proves P-42
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>

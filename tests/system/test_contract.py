@@ -1,0 +1,51 @@
+"""Sentences of docs/PROTOCOL.md that no other test is about: request ids, traces, the view's keys.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import re
+from datetime import datetime
+
+from stack import headers_of
+from waiting import wait_until
+
+PAYLOAD = {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]}
+TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
+
+
+# proves P-14
+def test_every_answer_has_a_request_id_and_the_clients_own_is_kept(stack):
+    for path, status in (("/v1/types", 200), ("/v1/nothing", 404)):
+        own = stack.request("GET", path, headers={"X-Request-Id": "mine-1.a_b"})
+        assert (own.status_code, own.headers["X-Request-Id"]) == (status, "mine-1.a_b")
+        made = stack.request("GET", path, headers={"X-Request-Id": "not mine"})
+        assert re.fullmatch("[0-9a-f]{32}", made.headers["X-Request-Id"])
+    problem = stack.request("GET", "/v1/nothing", headers={"X-Request-Id": "mine"}).json()
+    assert problem["request_id"] == "mine"
+
+
+# proves P-15
+def test_a_trace_goes_from_the_client_to_the_third_party_and_back(stack):
+    answer = stack.post({"type": "probe.call", "payload": {"n": 7}},
+                        {"traceparent": f"00-{TRACE_ID}-b7ad6b7169203331-01", "tracestate": "a=b"})
+    job = stack.wait(answer.json()["id"])
+    assert job["trace_id"] == TRACE_ID
+    call, = stack.calls(key=job["id"])
+    assert call["traceparent"].split("-")[1] == TRACE_ID
+    records = [headers_of(record) for topic in ("commands.probe", "replies.probe") for record in stack.kafka(topic)]
+    mine = [headers for headers in records if headers.get("ce_subject") == job["id"]]
+    assert len(mine) >= 2
+    assert all(headers["traceparent"].split("-")[1] == TRACE_ID for headers in mine)
+    assert all(headers["tracestate"] == "a=b" for headers in mine)
+
+
+# proves P-50
+def test_a_finished_job_has_one_key_that_goes_when_the_job_is_forgotten(stack):
+    job = stack.wait(stack.submit("order.price", PAYLOAD)["id"])
+    identity = job["id"].replace("-", "")[:24]
+    redis = stack.redis()
+    kept = f"errand:r:{identity}"
+    wait_until(lambda: redis.exists(kept), 10, "the record is in the view")
+    assert redis.getrange(kept, 0, 0) == b"S"
+    assert not redis.exists(f"errand:c:{identity}") and not redis.exists(f"errand:g:{identity}")
+    forgotten = datetime.fromisoformat(job["expires_at"].replace("Z", "+00:00")).timestamp()
+    assert abs(redis.pexpiretime(kept) / 1000 - forgotten) < 0.002
