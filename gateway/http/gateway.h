@@ -42,6 +42,8 @@ struct gateway {
 /* --- routes.c: the handlers, each given the service as its arg --- */
 extern const struct http_route gateway_routes[];
 extern const size_t gateway_route_count;
+/* What Retry-After says with a refusal that passes (503, 409), in seconds; 0: nothing. */
+int gateway_retry_after_s(enum err_code code);
 /* Answers with a problem; a code that passes (503, 409) gets a Retry-After. */
 void gateway_problem(struct http_request *req, const struct err *err);
 /* Answers with a JSON body. `headers` beside the usual ones. */

@@ -12,11 +12,16 @@ const struct http_route gateway_routes[] = {
 };
 const size_t gateway_route_count = sizeof gateway_routes / sizeof *gateway_routes;
 
+int gateway_retry_after_s(enum err_code code)
+{
+    bool passes =
+        err_class_of(code) == ERR_CLASS_RETRY || code == ERR_IN_PROGRESS || code == ERR_NO_RESULT;
+    return passes ? 1 : 0;
+}
+
 void gateway_problem(struct http_request *req, const struct err *err)
 {
-    bool passes = err_class_of(err->code) == ERR_CLASS_RETRY || err->code == ERR_IN_PROGRESS ||
-                  err->code == ERR_NO_RESULT;
-    http_reply_problem(req, err, passes ? 1 : 0, NULL);
+    http_reply_problem(req, err, gateway_retry_after_s(err->code), NULL);
 }
 
 void gateway_json(struct http_request *req, int status, const struct buf *body,

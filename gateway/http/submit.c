@@ -55,7 +55,7 @@ static void fail(struct submitting *submitting, const struct err *err, const cha
     struct http_request *req = submitting->req;
     metric_add(submitting->gateway->refused, 1);
     finish(submitting);
-    http_reply_problem(req, err, err_class_of(err->code) == ERR_CLASS_RETRY ? 1 : 0, extra);
+    http_reply_problem(req, err, gateway_retry_after_s(err->code), extra);
 }
 
 static void fail_with(struct submitting *submitting, enum err_code code, const char *text)

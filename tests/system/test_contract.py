@@ -2,7 +2,10 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import hashlib
+import json
 import re
+import time
 from datetime import datetime
 
 from stack import headers_of
@@ -49,3 +52,47 @@ def test_a_finished_job_has_one_key_that_goes_when_the_job_is_forgotten(stack):
     assert not redis.exists(f"errand:c:{identity}") and not redis.exists(f"errand:g:{identity}")
     forgotten = datetime.fromisoformat(job["expires_at"].replace("Z", "+00:00")).timestamp()
     assert abs(redis.pexpiretime(kept) / 1000 - forgotten) < 0.002
+
+
+def identity_of_key(queue, key):
+    """The identity of a keyed submission: SHA-256 over tenant, queue and key, each behind its length, as a UUIDv8."""
+    parts = [part.encode() for part in ("default", queue, key)]
+    digest = bytearray(hashlib.sha256(b"".join(len(p).to_bytes(8, "big") + p for p in parts)).digest()[:12])
+    digest[6] = digest[6] & 0x0F | 0x80
+    digest[8] = digest[8] & 0x3F | 0x80
+    return digest.hex()
+
+
+def fingerprint(body):
+    canonical = json.dumps(body, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:32]
+
+
+# proves P-6
+def test_a_key_that_is_being_decided_is_a_conflict_until_it_is_too_old(stack):
+    body = {"type": "order.price", "payload": PAYLOAD}
+    claim = f"errand:k:{identity_of_key('rules', 'undecided')}"
+    redis = stack.redis()
+    redis.set(claim, f"{int(time.time() * 1000)} u {fingerprint(body)}", px=60000)
+    refused = stack.post(body, {"Idempotency-Key": "undecided"})
+    assert (refused.status_code, refused.json()["code"]) == (409, "submit_in_progress")
+    assert refused.headers["Retry-After"]
+    other = stack.post({**body, "labels": {"a": "b"}}, {"Idempotency-Key": "undecided"})
+    assert (other.status_code, other.json()["code"]) == (422, "idempotency_key_reused")
+    redis.set(claim, f"{int(time.time() * 1000) - 60000} u {fingerprint(body)}", px=60000)
+    accepted = stack.post(body, {"Idempotency-Key": "undecided"})
+    assert accepted.status_code == 202
+    assert accepted.json()["id"].replace("-", "")[:24] == identity_of_key("rules", "undecided")
+    assert stack.wait(accepted.json()["id"])["state"] == "succeeded"
+
+
+# proves P-51
+def test_a_view_that_was_changed_behind_the_recorders_back_is_folded_again(stack):
+    before = stack.wait(stack.submit("probe.quick", {"subject": "the view", "seed": 1})["id"])
+    redis = stack.redis()
+    redis.hset("errand:view", "a:errand.replies.probe:0", 0)
+    redis.delete(f"errand:r:{before['id'].replace('-', '')[:24]}")
+    after = stack.wait(stack.submit("probe.quick", {"subject": "the view", "seed": 2})["id"])
+    assert after["state"] == "succeeded"
+    wait_until(lambda: stack.read(before["id"]).status_code == 200, 30, "the lost record is folded again")
+    assert stack.get(before["id"]) == before
