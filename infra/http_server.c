@@ -51,7 +51,9 @@ void http_server_wake(struct http_server *server)
     loop_defer(server->loop, &server->run);
 }
 
-static void on_log(void *cls, const char *format, va_list args)
+/* libmicrohttpd's own formats, never a client's. */
+__attribute__((format(printf, 2, 0))) static void on_log(void *cls, const char *format,
+                                                         va_list args)
 {
     const struct http_server *server = cls;
     char line[LOG_LINE_MAX];

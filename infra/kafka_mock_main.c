@@ -107,7 +107,9 @@ static enum err_code write_address(const char *path, const char *address, struct
     FILE *file = temporary.overflow ? NULL : fopen(temporary.data, "we");
     if (!file)
         code = err_set(err, ERR_IO, "cannot write %s: %s", path, strerrordesc_np(errno));
-    if (file && (fprintf(file, "%s\n", address) < 0) | (fclose(file) != 0))
+    bool written = file && fprintf(file, "%s\n", address) >= 0;
+    bool closed = file && fclose(file) == 0;
+    if (file && !(written && closed))
         code = err_set(err, ERR_IO, "cannot write %s: %s", path, strerrordesc_np(errno));
     if (!code && rename(temporary.data, path) != 0)
         code = err_set(err, ERR_IO, "cannot rename %s: %s", temporary.data, strerrordesc_np(errno));
