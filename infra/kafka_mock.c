@@ -6,6 +6,7 @@
 #include <librdkafka/rdkafka.h>
 #include <librdkafka/rdkafka_mock.h>
 #include <stdlib.h>
+#include <time.h>
 
 struct kafka_mock {
     rd_kafka_t *rk; /* owns the cluster and its thread */
@@ -20,10 +21,19 @@ static void drop_log(const rd_kafka_t *rk, int level, const char *facility, cons
     (void)text;
 }
 
+/* On a busy machine the cluster's thread may miss an order that comes while it finishes the one
+ * before, and sees it only when it looks again by itself, a second later. So it gets a moment. */
+static void let_thread_rest(void)
+{
+    static const struct timespec moment = { .tv_nsec = 2000000 };
+    (void)nanosleep(&moment, NULL);
+}
+
 static enum err_code make_topics(struct kafka_mock *mock, const struct kafka_mock_topic *topics,
                                  size_t count, struct err *err)
 {
     for (size_t i = 0; i < count; i++) {
+        let_thread_rest();
         rd_kafka_resp_err_t e =
             rd_kafka_mock_topic_create(mock->cluster, topics[i].name, topics[i].partitions, 1);
         if (e)
