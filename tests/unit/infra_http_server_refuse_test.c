@@ -10,21 +10,26 @@
 
 #include "tests/unit/web.h"
 
+#include <microhttpd.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+/* libmicrohttpd 1.0 refuses some requests by itself, before the server sees them. */
+enum { LIBRARY_REFUSES = MHD_VERSION >= 0x01000000 };
+
 /* --- what is refused --- */
 
-/* The request is refused with `code` and its connection closed; what follows it is not taken for a
- * request. */
+/* The request is refused with `status`, or in any way if that is NULL, and its connection closed;
+ * what follows it is not taken for a request. */
 static void expect_refused_bytes(const struct web *web, struct span request, const char *status)
 {
     struct buf both = BUF_INIT(65536);
     buf_add(&both, request.data, request.size);
     buf_add_text(&both, "GET /echo?smuggled HTTP/1.1\r\n" HOST CLOSE "\r\n");
     char *answer = web_ask_bytes(web, buf_span(&both));
-    char line[64];
-    snprintf(line, sizeof line, "HTTP/1.1 %s", status);
+    char line[64] = "";
+    if (status)
+        snprintf(line, sizeof line, "HTTP/1.1 %s", status);
     if (strncmp(answer, line, strlen(line)) != 0 || strstr(answer, "200 OK"))
         fail_msg("wanted %s and no more for %.*s, got: %s", line, SPAN_ARG(request), answer);
     free(answer);
@@ -95,16 +100,18 @@ static void test_loosely_written_lines_are_refused(void **state)
         SPAN_LIT("GET  /echo HTTP/1.1\r\nHost: test\r\n\r\n"),
         SPAN_LIT("GET /echo  HTTP/1.1\r\nHost: test\r\n\r\n"),
         SPAN_LIT("GET /echo x HTTP/1.1\r\nHost: test\r\n\r\n"),
-        SPAN_LIT("GET /echo\0x HTTP/1.1\r\nHost: test\r\n\r\n"),
         SPAN_LIT("GET /echo\tHTTP/1.1\r\nHost: test\r\n\r\n"),
     };
     for (size_t i = 0; i < sizeof requests / sizeof *requests; i++)
         expect_refused_bytes(*state, requests[i], "400");
+    static const struct span nul = SPAN_LIT("GET /echo\0x HTTP/1.1\r\nHost: test\r\n\r\n");
+    expect_refused_bytes(*state, nul, LIBRARY_REFUSES ? NULL : "400");
 }
 
 static void test_versions_and_encodings_not_spoken_are_told_apart(void **state)
 {
-    static const struct {
+    const char *unknown_encoding = LIBRARY_REFUSES ? "400" : "501";
+    const struct {
         const char *request;
         const char *status;
     } cases[] = {
@@ -114,9 +121,10 @@ static void test_versions_and_encodings_not_spoken_are_told_apart(void **state)
         { "GET /echo http/1.1\r\n" HOST "\r\n", "400" },
         { "GET /echo\r\n", "400" },
         { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "411" },
-        { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", "501" },
+        { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
+          unknown_encoding },
         { "POST /echo HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-          "501" },
+          unknown_encoding },
         { "CONNECT test:80 HTTP/1.1\r\n" HOST "\r\n", "400" },
         { "CONNECT /echo HTTP/1.1\r\n" HOST "\r\n", "405" },
         { "TRACE /echo HTTP/1.1\r\n" HOST "\r\n", "405" },
