@@ -116,7 +116,7 @@ def test_an_unchanged_job_is_not_sent_again(stack):
 def test_what_travels_is_readable_by_any_kafka_client(stack):
     mark = f"mark-{uuid.uuid4()}"
     payload = '{"mark" :  "%s", "price": 1.10, "exponent": 1E+2, "escape": "\\u00e9"}' % mark
-    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    trace = f"00-{uuid.uuid4().hex}-b7ad6b7169203331-01"
     response = stack.post('{"type": "probe.call", "payload": %s}' % payload, {"traceparent": trace})
     assert response.status_code == 202, response.text
     job_id = response.json()["id"]
