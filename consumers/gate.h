@@ -1,12 +1,16 @@
 /* The gate: what a worker asks Redis before an attempt, many questions in one Lua call. For each
  * job it keeps a claim,
- * "<turn> <partition>:<offset> <incarnation> <epoch>", that says which turn of the job was taken,
- * from which record, by whom.
+ * "<turn> <partition>:<offset> <incarnation> <epoch> <attempt> <due>", that says which turn of the
+ * job was taken, from which record, by whom; and, for a job that waits in its worker, which attempt
+ * is next and when. A released claim ("... r") is of a turn that its worker has handed on. A mark
+ * ("x" before all of it) says that somebody wants the job cancelled.
  *
  *   claim found                     | verdict
  *   none, or a lower turn           | GO: claimed
+ *     with the mark                 | CANCELLED: end the job so, without an attempt
  *   same turn, same record          | AGAIN: a redelivery, claimed anew
- *     by another incarnation        | AGAIN_OTHER: the same
+ *     by another incarnation        | AGAIN_OTHER when it lives or left cleanly, else SUSPECT
+ *     with the mark                 | CANCELLED, `begun`
  *   same turn, another record       | DUPLICATE: the same command twice in the log
  *   a higher turn                   | SUPERSEDED: the job has been handed on
  *   the job's record is terminal    | TERMINAL; OUTCOME when it is `failed` or `expired` of
@@ -22,7 +26,7 @@
 #define CONSUMERS_GATE_H
 
 #include "infra/redis.h"
-#include "schemas/id.h"
+#include "schemas/job.h"
 
 struct gate;
 
@@ -30,6 +34,8 @@ enum gate_verdict {
     GATE_GO,
     GATE_AGAIN,
     GATE_AGAIN_OTHER,
+    GATE_SUSPECT,
+    GATE_CANCELLED,
     GATE_DUPLICATE,
     GATE_SUPERSEDED,
     GATE_TERMINAL,
@@ -51,18 +57,58 @@ struct gate_question {
 };
 #define GATE_QUESTIONS_MAX 256
 
+/* Borrowed for the callback. */
+struct gate_answer {
+    enum gate_verdict verdict;
+    bool begun;        /* CANCELLED: an attempt of this turn had begun */
+    uint32_t attempt;  /* AGAIN, AGAIN_OTHER, SUSPECT: what gate_keep kept; 0 nothing */
+    int64_t due_at_ms; /* the same; 0 nothing */
+    const struct job_failure *failure; /* OUTCOME: what the record says; else NULL */
+};
+/* Called once for each question, in their order; `index` is the question's. */
+typedef void (*gate_answer_fn)(void *arg, size_t index, const struct gate_answer *answer);
+
 /* Borrows everything. `incarnation` names this process's life. */
 struct gate *gate_new(struct redis *redis, const char *namespace_, const char *incarnation);
 /* No question may be open. Accepts NULL. */
 void gate_free(struct gate *gate);
-/* Asks `count` (1 to GATE_QUESTIONS_MAX) questions; the verdicts come in their order, once, later.
- */
+/* Asks `count` (1 to GATE_QUESTIONS_MAX) questions; the answers come later, all at once. */
 void gate_ask(struct gate *gate, const struct gate_question *questions, size_t count,
-              void (*answer)(void *arg, const enum gate_verdict *verdicts, size_t count),
-              void *arg);
+              gate_answer_fn answer, void *arg);
 /* Raises the partition's epoch; `done` gets the new one, or -1 when Redis does not answer. */
 void gate_raise_epoch(struct gate *gate, const char *topic, int32_t partition,
                       void (*done)(void *arg, int64_t epoch), void *arg);
 size_t gate_open(const struct gate *gate);
+
+/* --- gate_claim.c: what becomes of a claim --- */
+
+/* How a claim stands after it was changed. */
+enum gate_claim {
+    GATE_CLAIM_KEPT,      /* done, and nobody wants the job cancelled */
+    GATE_CLAIM_CANCELLED, /* done, and the mark stands: end the job */
+    GATE_CLAIM_GONE,      /* it is not ours any more, or the job has ended */
+    GATE_CLAIM_UNKNOWN    /* Redis did not answer */
+};
+typedef void (*gate_claim_fn)(void *arg, enum gate_claim claim);
+/* Keeps the next attempt's number and due time with our claim of this turn and record: the job
+ * waits in this worker (ordered queues), and a crash forgets nothing. `fn` is called once, later.
+ */
+void gate_keep(struct gate *gate, const struct gate_question *of, uint32_t attempt,
+               int64_t due_at_ms, gate_claim_fn fn, void *arg);
+/* The turn has been handed on: nobody works on the job until the next one is taken. */
+void gate_release(struct gate *gate, const struct gate_question *of, gate_claim_fn fn, void *arg);
+
+/* What a wish to cancel found. */
+enum gate_cancel {
+    GATE_CANCEL_IDLE,     /* nobody works on the job: whoever asked publishes `cancelled` */
+    GATE_CANCEL_RUNNING,  /* a worker does, and has been told: its outcome decides */
+    GATE_CANCEL_TERMINAL, /* the job has ended */
+    GATE_CANCEL_UNKNOWN   /* Redis did not answer */
+};
+/* Marks the job so that no further attempt of it begins, and tells the worker that runs it on the
+ * channel of its incarnation (view_incarnation_channel; the message is the job's identity). The
+ * mark is kept until forget_at_ms. */
+void gate_cancel(struct gate *gate, const struct id *id, int64_t forget_at_ms,
+                 void (*done)(void *arg, enum gate_cancel found), void *arg);
 
 #endif

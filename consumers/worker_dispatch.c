@@ -119,19 +119,20 @@ static bool may_begin(const struct attempt *attempt)
     return !attempt->partition->revoking && !attempt->partition->worker->draining;
 }
 
-static void apply(struct attempt *attempt, enum gate_verdict verdict)
+static void apply(struct attempt *attempt, const struct gate_answer *answer)
 {
     struct worker *worker = attempt->partition->worker;
-    metric_add(worker->gate_verdicts[verdict], 1);
+    metric_add(worker->gate_verdicts[answer->verdict], 1);
     if (!may_begin(attempt)) {
         give_room(attempt);
         partition_attempt_drop(attempt);
         return;
     }
-    switch (verdict) {
+    switch (answer->verdict) {
     case GATE_GO:
     case GATE_AGAIN:
     case GATE_AGAIN_OTHER:
+    case GATE_SUSPECT:
     case GATE_UNKNOWN:
         run(attempt);
         return;
@@ -143,7 +144,11 @@ static void apply(struct attempt *attempt, enum gate_verdict verdict)
         return;
     case GATE_OUTCOME:
         give_room(attempt);
-        outcome_repair(attempt);
+        outcome_repair(attempt, answer->failure);
+        return;
+    case GATE_CANCELLED:
+        give_room(attempt);
+        outcome_cancelled(attempt, answer->begun);
         return;
     case GATE_DUPLICATE:
     case GATE_SUPERSEDED:
@@ -155,22 +160,21 @@ static void apply(struct attempt *attempt, enum gate_verdict verdict)
     partition_attempt_done(attempt);
 }
 
-static void on_verdicts(void *arg, const enum gate_verdict *verdicts, size_t count)
+static void on_answer(void *arg, size_t index, const struct gate_answer *answer)
 {
     struct batch *batch = arg;
-    for (size_t i = 0; i < count; i++)
-        apply(batch->attempts[i], verdicts[i]);
-    free(batch);
+    bool last = index + 1 == batch->count;
+    apply(batch->attempts[index], answer);
+    if (last)
+        free(batch);
 }
 
 static void ask(struct batch *batch)
 {
     struct worker *worker = batch->worker;
     if (!redis_ready(worker->redis)) { /* go on without the gate */
-        enum gate_verdict verdicts[GATE_QUESTIONS_MAX];
-        for (size_t i = 0; i < batch->count; i++)
-            verdicts[i] = GATE_UNKNOWN;
-        on_verdicts(batch, verdicts, batch->count);
+        for (size_t i = 0, count = batch->count; i < count; i++)
+            on_answer(batch, i, &(struct gate_answer){ .verdict = GATE_UNKNOWN });
         return;
     }
     struct gate_question questions[GATE_QUESTIONS_MAX];
@@ -186,7 +190,7 @@ static void ask(struct batch *batch)
             .forget_at_ms = attempt->command->facts.forget_at_ms,
         };
     }
-    gate_ask(worker->gate, questions, batch->count, on_verdicts, batch);
+    gate_ask(worker->gate, questions, batch->count, on_answer, batch);
 }
 
 /* Expired ones end here, those whose partition has no epoch yet wait with it, so that no other
@@ -208,7 +212,7 @@ static void pick(struct worker *worker, struct worker_type *type, struct batch *
     attempt->state = ATTEMPT_ASKED;
     attempt->partition->under_way++;
     if (attempt->partition->epoch == EPOCH_UNKNOWN)
-        apply(attempt, GATE_UNKNOWN);
+        apply(attempt, &(struct gate_answer){ .verdict = GATE_UNKNOWN });
     else
         batch->attempts[batch->count++] = attempt;
 }

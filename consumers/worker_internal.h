@@ -205,8 +205,10 @@ void outcome_expired(struct attempt *attempt);
 void outcome_failed(struct attempt *attempt, const struct err *err);
 /* A record that is no command: to the dead letters, with its reason. */
 void outcome_poison(struct attempt *attempt, const struct err *err);
-/* The dead letter of an attempt whose `failed` or `expired` is known to the view. */
-void outcome_repair(struct attempt *attempt);
+/* The dead letter of an attempt whose `failed` or `expired` is known to the view, as told there. */
+void outcome_repair(struct attempt *attempt, const struct job_failure *failure);
+/* Somebody called the job off; `begun` tells that an attempt had begun. */
+void outcome_cancelled(struct attempt *attempt, bool begun);
 void outcome_started(struct attempt *attempt);
 /* Publishes what the producer refused before; arg: the worker. */
 void outcome_retry_stuck(void *arg);

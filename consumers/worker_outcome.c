@@ -355,11 +355,24 @@ void outcome_poison(struct attempt *attempt, const struct err *err)
     begin(attempt, PUBLISH_DEAD, PUBLISH_NOTHING);
 }
 
-void outcome_repair(struct attempt *attempt)
+void outcome_repair(struct attempt *attempt, const struct job_failure *failure)
 {
-    err_set(&attempt->failure, ERR_INTERNAL,
-            "the job ended here; its dead letter is published again");
+    enum err_code code = err_code_parse(failure->code);
+    err_set(&attempt->failure, code == ERR_COUNT ? ERR_INTERNAL : code, "%.*s",
+            SPAN_ARG(failure->detail));
     begin(attempt, PUBLISH_DEAD, PUBLISH_NOTHING);
+}
+
+void outcome_cancelled(struct attempt *attempt, bool begun)
+{
+    attempt->event = JOB_EVENT_CANCELLED;
+    if (begun) {
+        err_set(&attempt->failure, ERR_CANCELLED,
+                "attempt %u had begun when the job was cancelled; the third party may have acted",
+                attempt->command->attempt);
+        attempt->failure_class = ERR_CLASS_REJECT;
+    }
+    begin(attempt, PUBLISH_EVENT, PUBLISH_NOTHING);
 }
 
 static void on_started_acknowledged(void *arg, enum err_code code, int32_t partition,

@@ -33,6 +33,24 @@ void view_epoch_key(struct buf *out, const char *namespace_, const char *topic, 
     partition_name(out, ":e:", topic, partition);
 }
 
+static void incarnation_name(struct buf *out, const char *namespace_, const char *kind,
+                             const char *incarnation)
+{
+    buf_add_text(out, namespace_);
+    buf_add_text(out, kind);
+    buf_add_text(out, incarnation);
+}
+
+void view_incarnation_key(struct buf *out, const char *namespace_, const char *incarnation)
+{
+    incarnation_name(out, namespace_, ":i:", incarnation);
+}
+
+void view_incarnation_channel(struct buf *out, const char *namespace_, const char *incarnation)
+{
+    incarnation_name(out, namespace_, ":x:", incarnation);
+}
+
 void view_applied_field(struct buf *out, const char *topic, int32_t partition)
 {
     partition_name(out, "a:", topic, partition);

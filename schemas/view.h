@@ -21,6 +21,11 @@ void view_key(struct buf *out, const char *namespace_, enum view_kind kind, cons
 void view_hash_key(struct buf *out, const char *namespace_);
 /* "errand:e:<topic>:<partition>", the epoch of a partition's assignment. */
 void view_epoch_key(struct buf *out, const char *namespace_, const char *topic, int32_t partition);
+/* "errand:i:<incarnation>", while that life of a process beats and after it left cleanly. */
+void view_incarnation_key(struct buf *out, const char *namespace_, const char *incarnation);
+/* "errand:x:<incarnation>", the channel on which that life is told which jobs are to be cancelled.
+ */
+void view_incarnation_channel(struct buf *out, const char *namespace_, const char *incarnation);
 /* Fields of the hash: the next offset to apply ("a:<topic>:<partition>"), and the run id under
  * which the partition was certified ("p:<topic>:<partition>"). */
 void view_applied_field(struct buf *out, const char *topic, int32_t partition);

@@ -24,7 +24,11 @@ struct scene {
     struct redis *redis;
     struct gate *mine, *other; /* two incarnations */
     uint8_t next_id;
-    enum gate_verdict verdicts[GATE_QUESTIONS_MAX];
+    size_t asked;
+    struct gate_answer answers[GATE_QUESTIONS_MAX];
+    char failure[64]; /* the code of the last failure told */
+    enum gate_claim claim;
+    enum gate_cancel found;
     int64_t epoch;
     enum err_code code;
 };
@@ -86,11 +90,14 @@ static struct id new_id(struct scene *scene)
     return (struct id){ .bytes = { 1, 2, 3, 4, 5, 6, 0x70, 8, 0x80, 10, 11, ++scene->next_id } };
 }
 
-static void on_verdicts(void *arg, const enum gate_verdict *verdicts, size_t count)
+static void on_answer(void *arg, size_t index, const struct gate_answer *answer)
 {
     struct scene *scene = arg;
-    memcpy(scene->verdicts, verdicts, count * sizeof *verdicts);
-    loop_stop(scene->loop);
+    scene->answers[index] = *answer;
+    if (answer->failure)
+        snprintf(scene->failure, sizeof scene->failure, "%.*s", SPAN_ARG(answer->failure->code));
+    if (index + 1 == scene->asked)
+        loop_stop(scene->loop);
 }
 
 static struct gate_question question(const struct id *id, uint32_t turn, int64_t offset)
@@ -108,9 +115,10 @@ static struct gate_question question(const struct id *id, uint32_t turn, int64_t
 
 static enum gate_verdict ask_one(struct scene *scene, struct gate *gate, struct gate_question asked)
 {
-    gate_ask(gate, &asked, 1, on_verdicts, scene);
+    scene->asked = 1;
+    gate_ask(gate, &asked, 1, on_answer, scene);
     run(scene);
-    return scene->verdicts[0];
+    return scene->answers[0].verdict;
 }
 
 static enum gate_verdict ask(struct scene *scene, struct gate *gate, const struct id *id,
@@ -125,6 +133,13 @@ static void on_reply(void *arg, enum err_code code, const struct redis_reply *re
     scene->code = code;
     scene->epoch = code == ERR_OK ? redis_reply_integer(reply) : -1;
     loop_stop(scene->loop);
+}
+
+static void set(struct scene *scene, const char *key, const char *value)
+{
+    redis_command_text(scene->redis, on_reply, scene, 3, "SET", key, value);
+    run(scene);
+    assert_int_equal(scene->code, ERR_OK);
 }
 
 static void put_record(struct scene *scene, const struct id *id, enum job_state state,
@@ -142,6 +157,7 @@ static void put_record(struct scene *scene, const struct id *id, enum job_state 
         .state = state,
         .turn = turn,
         .attempt = 1,
+        .failure = { .code = SPAN_LIT("target_status"), .detail = SPAN_LIT("it said 500") },
         .command_partition = 3,
         .command_offset = TERMINAL_OFFSET,
     };
@@ -178,7 +194,19 @@ static void the_same_record_goes_again(void **state)
     struct id id = new_id(scene);
     assert_int_equal(ask(scene, scene->mine, &id, 2, 10), GATE_GO);
     assert_int_equal(ask(scene, scene->mine, &id, 2, 10), GATE_AGAIN);
+    set(scene, "errand:i:aaaa", "alive");
     assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_AGAIN_OTHER);
+    assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_AGAIN);
+}
+
+static void a_redelivery_of_one_that_died_is_a_suspect(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    redis_command_text(scene->redis, on_reply, scene, 2, "DEL", "errand:i:aaaa");
+    run(scene);
+    assert_int_equal(ask(scene, scene->mine, &id, 2, 10), GATE_GO);
+    assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_SUSPECT);
     assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_AGAIN);
 }
 
@@ -212,6 +240,8 @@ static void a_terminal_record_skips(void **state)
         bool given_up = states[i] == JOB_FAILED || states[i] == JOB_EXPIRED;
         assert_int_equal(ask(scene, scene->mine, &id, 0, TERMINAL_OFFSET),
                          given_up ? GATE_OUTCOME : GATE_TERMINAL);
+        assert_string_equal(scene->failure, given_up ? "target_status" : "");
+        scene->failure[0] = '\0';
         assert_int_equal(ask(scene, scene->mine, &id, 1, TERMINAL_OFFSET), GATE_TERMINAL);
         assert_int_equal(ask(scene, scene->mine, &id, 0, TERMINAL_OFFSET + 1), GATE_TERMINAL);
     }
@@ -286,12 +316,13 @@ static void a_batch_is_answered_in_its_order(void **state)
                                           question(&ids[2], 0, 3), question(&ids[0], 0, 4) };
     for (size_t i = 0; i < 4; i++)
         questions[i].epoch = 1000;
-    gate_ask(scene->mine, questions, 4, on_verdicts, scene);
+    scene->asked = 4;
+    gate_ask(scene->mine, questions, 4, on_answer, scene);
     run(scene);
-    assert_int_equal(scene->verdicts[0], GATE_GO);
-    assert_int_equal(scene->verdicts[1], GATE_SUPERSEDED);
-    assert_int_equal(scene->verdicts[2], GATE_TERMINAL);
-    assert_int_equal(scene->verdicts[3], GATE_DUPLICATE);
+    assert_int_equal(scene->answers[0].verdict, GATE_GO);
+    assert_int_equal(scene->answers[1].verdict, GATE_SUPERSEDED);
+    assert_int_equal(scene->answers[2].verdict, GATE_TERMINAL);
+    assert_int_equal(scene->answers[3].verdict, GATE_DUPLICATE);
 }
 
 static void a_claim_ends_with_its_job(void **state)
@@ -304,6 +335,113 @@ static void a_claim_ends_with_its_job(void **state)
     assert_int_equal(ask_one(scene, scene->mine, asked), GATE_GO);
     asked.offset = 11; /* nothing was kept that could make it a duplicate */
     assert_int_equal(ask_one(scene, scene->mine, asked), GATE_GO);
+}
+
+static void on_claim(void *arg, enum gate_claim claim)
+{
+    struct scene *scene = arg;
+    scene->claim = claim;
+    loop_stop(scene->loop);
+}
+
+static enum gate_claim release(struct scene *scene, struct gate *gate, const struct id *id,
+                               uint32_t turn, int64_t offset)
+{
+    struct gate_question of = question(id, turn, offset);
+    gate_release(gate, &of, on_claim, scene);
+    run(scene);
+    return scene->claim;
+}
+
+static void on_cancel(void *arg, enum gate_cancel found)
+{
+    struct scene *scene = arg;
+    scene->found = found;
+    loop_stop(scene->loop);
+}
+
+static enum gate_cancel cancel(struct scene *scene, const struct id *id)
+{
+    gate_cancel(scene->other, id, clock_wall_ms() + 60000, on_cancel, scene);
+    run(scene);
+    return scene->found;
+}
+
+static void what_is_kept_is_told_again(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    of.epoch = 1000;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_int_equal(scene->answers[0].attempt, 0);
+    gate_keep(scene->mine, &of, 3, 1234567890123, on_claim, scene);
+    run(scene);
+    assert_int_equal(scene->claim, GATE_CLAIM_KEPT);
+    for (int i = 0; i < 2; i++) { /* claiming it anew keeps it */
+        struct gate *gate = i ? scene->mine : scene->other;
+        assert_int_equal(ask_one(scene, gate, of), GATE_SUSPECT);
+        assert_int_equal(scene->answers[0].attempt, 3);
+        assert_int_equal(scene->answers[0].due_at_ms, 1234567890123);
+    }
+    gate_keep(scene->other, &of, 4, 1, on_claim, scene);
+    run(scene);
+    assert_int_equal(scene->claim, GATE_CLAIM_GONE);
+}
+
+static void what_was_handed_on_is_superseded(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    of.epoch = 1000;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_int_equal(release(scene, scene->other, &id, 0, 10), GATE_CLAIM_GONE);
+    assert_int_equal(release(scene, scene->mine, &id, 0, 10), GATE_CLAIM_KEPT);
+    assert_int_equal(ask_one(scene, scene->other, of), GATE_SUPERSEDED);
+    of.turn = 1;
+    assert_int_equal(ask_one(scene, scene->other, of), GATE_GO);
+}
+
+static void a_mark_ends_what_has_not_begun(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    of.epoch = 1000;
+    assert_int_equal(cancel(scene, &id), GATE_CANCEL_IDLE);
+    assert_int_equal(cancel(scene, &id), GATE_CANCEL_IDLE);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(ask_one(scene, scene->mine, of), GATE_CANCELLED);
+        assert_false(scene->answers[0].begun);
+    }
+}
+
+static void a_mark_on_what_runs_is_told_and_kept(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    of.epoch = 1000;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_int_equal(cancel(scene, &id), GATE_CANCEL_RUNNING);
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_CANCELLED);
+    assert_true(scene->answers[0].begun);
+    of.offset = 11;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_DUPLICATE);
+    assert_int_equal(release(scene, scene->mine, &id, 0, 10), GATE_CLAIM_CANCELLED);
+    assert_int_equal(cancel(scene, &id), GATE_CANCEL_IDLE);
+    of.turn = 1;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_CANCELLED);
+    assert_false(scene->answers[0].begun);
+}
+
+static void what_has_ended_is_not_marked(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    put_record(scene, &id, JOB_SUCCEEDED, 0);
+    assert_int_equal(cancel(scene, &id), GATE_CANCEL_TERMINAL);
 }
 
 static void without_redis_the_answer_is_unknown(void **state)
@@ -328,6 +466,7 @@ int main(void)
         cmocka_unit_test(no_claim_goes),
         cmocka_unit_test(a_lower_turn_goes),
         cmocka_unit_test(the_same_record_goes_again),
+        cmocka_unit_test(a_redelivery_of_one_that_died_is_a_suspect),
         cmocka_unit_test(another_record_of_the_turn_is_a_duplicate),
         cmocka_unit_test(a_higher_turn_supersedes),
         cmocka_unit_test(a_terminal_record_skips),
@@ -336,6 +475,11 @@ int main(void)
         cmocka_unit_test(an_emptied_redis_learns_the_epoch_again),
         cmocka_unit_test(a_batch_is_answered_in_its_order),
         cmocka_unit_test(a_claim_ends_with_its_job),
+        cmocka_unit_test(what_is_kept_is_told_again),
+        cmocka_unit_test(what_was_handed_on_is_superseded),
+        cmocka_unit_test(a_mark_ends_what_has_not_begun),
+        cmocka_unit_test(a_mark_on_what_runs_is_told_and_kept),
+        cmocka_unit_test(what_has_ended_is_not_marked),
         cmocka_unit_test(without_redis_the_answer_is_unknown),
     };
     return cmocka_run_group_tests(tests, open_scene, close_scene);
