@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
@@ -164,6 +165,48 @@ static enum err_code make_secret(const char *folder, const char *name, struct er
     return code;
 }
 
+/* "file:PATH" at `text`, when PATH is relative and such a file lies in `folder`: the copy is read
+ * elsewhere. 0 when it is not, else the size of PATH. */
+static size_t secret_beside(const char *text, const char *end, const char *folder)
+{
+    static const char prefix[] = "file:";
+    size_t left = (size_t)(end - text);
+    if (left <= sizeof prefix || memcmp(text, prefix, sizeof prefix - 1) != 0)
+        return 0;
+    const char *path = text + sizeof prefix - 1;
+    size_t size = 0;
+    while (path + size < end && !strchr(" \t\r\n\"',]}#", path[size]))
+        size++;
+    if (size == 0 || path[0] == '/')
+        return 0;
+    struct buf file = BUF_INIT(PATH_MAX);
+    buf_printf(&file, "%s/%.*s", folder, (int)size, path);
+    bool there = !file.overflow && access(file.data, F_OK) == 0;
+    buf_free(&file);
+    return there ? size : 0;
+}
+
+/* References to secrets beside the given file stay what they were: they become absolute. */
+static void copy_config(const char *config_file, struct span from, struct buf *out)
+{
+    char *whole = realpath(config_file, NULL);
+    char *slash = whole ? strrchr(whole, '/') : NULL;
+    if (slash)
+        *slash = '\0';
+    const char *text = from.data;
+    const char *end = text + from.size;
+    for (const char *at = text; at < end; at++) {
+        size_t size = slash ? secret_beside(at, end, whole) : 0;
+        if (size) {
+            buf_printf(out, "file:%s/", whole);
+            at += strlen("file:") - 1;
+        } else {
+            buf_add_char(out, *at);
+        }
+    }
+    free(whole);
+}
+
 static enum err_code make_config(const char *folder, const char *config_file, struct err *err)
 {
     char *path = stack_path(folder, "errand.yaml");
@@ -172,8 +215,11 @@ static enum err_code make_config(const char *folder, const char *config_file, st
     if (config_file) {
         struct buf bytes = BUF_INIT(CONFIG_BYTES_MAX);
         code = stack_read_file(config_file, CONFIG_BYTES_MAX, &bytes, err);
+        struct buf copy = BUF_INIT(2 * CONFIG_BYTES_MAX);
+        copy_config(config_file, buf_span(&bytes), &copy);
         if (code == ERR_OK)
-            code = stack_write_file(path, buf_span(&bytes), err);
+            code = stack_write_file(path, buf_span(&copy), err);
+        buf_free(&copy);
         buf_free(&bytes);
     } else if (access(path, F_OK) != 0) {
         if (embed_find(CONFIG_EMBEDDED, &embedded))

@@ -88,8 +88,9 @@ char *stack_path(const char *folder, const char *name);
 
 /* Makes the folder itself, unless it is there. */
 enum err_code stack_create(const char *folder, struct err *err) MUST_CHECK;
-/* Makes what is in the folder as far as it is missing: secrets, errand.yaml from `config_file`,
- * or when that is NULL and there is none yet, from the one that the program carries. */
+/* Makes what is in the folder as far as it is missing: secrets, errand.yaml from `config_file`
+ * (secrets that lie beside it are referred to by their whole path), or when that is NULL and there
+ * is none yet, from the one that the program carries. */
 enum err_code stack_prepare(const char *folder, const char *config_file,
                             struct err *err) MUST_CHECK;
 /* Writes a file (0600) so that it is there whole or not at all. */

@@ -89,6 +89,35 @@ static void test_secrets_are_made_once_and_for_their_owner_only(void **state)
     free(config);
 }
 
+static void test_secrets_beside_a_configuration_are_still_found(void **state)
+{
+    struct err err;
+    struct buf text = BUF_INIT(4096);
+    struct buf expected = BUF_INIT(4096);
+    char *config = stack_path(*state, "given.yaml");
+    char *secret = stack_path(*state, "payments");
+    assert_int_equal(stack_write_file(secret, span_of("x\n"), &err), ERR_OK);
+    assert_int_equal(
+        stack_write_file(config,
+                         span_of("a: file:payments\nb: [file:secrets/none, \"file:payments\"]\n"
+                                 "c: file:/etc/other # file: none\n"),
+                         &err),
+        ERR_OK);
+    assert_int_equal(stack_prepare(*state, config, &err), ERR_OK);
+    read_text(*state, "errand.yaml", &text);
+    char *folder = realpath(*state, NULL);
+    buf_printf(&expected,
+               "a: file:%s/payments\nb: [file:secrets/none, \"file:%s/payments\"]\n"
+               "c: file:/etc/other # file: none\n",
+               folder, folder);
+    assert_string_equal(text.data, expected.data);
+    free(folder);
+    buf_free(&expected);
+    buf_free(&text);
+    free(secret);
+    free(config);
+}
+
 static void test_a_configuration_stays_until_another_is_given(void **state)
 {
     struct err err = { 0 };
@@ -446,6 +475,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         IN_FOLDER(test_secrets_are_made_once_and_for_their_owner_only),
+        IN_FOLDER(test_secrets_beside_a_configuration_are_still_found),
         IN_FOLDER(test_a_configuration_stays_until_another_is_given),
         IN_FOLDER(test_a_file_beyond_its_limit_is_refused),
         IN_FOLDER(test_the_lock_goes_along_with_its_descriptor),
