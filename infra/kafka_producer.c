@@ -26,6 +26,7 @@
 #define SWEEP_MS        100 /* how often ages are looked at */
 #define TIMEOUT_SLACK_US                                                                           \
     2500000 /* librdkafka looks once a second; its own answer knows more than ours */
+#define REFUSAL_PAUSE_MS 10000 /* between two lines about refused records */
 #define REBUILD_PAUSE_MS                                                                           \
     1000 /* between two rebuilds, or a broker that breaks every client would have us spin */
 #define REBUILD_WARM_MS     10000
@@ -51,6 +52,7 @@ struct kafka_producer {
     struct kafka_link *unhanded; /* &waiting: everything is with librdkafka */
     size_t count, bytes, queue_bytes_max;
     int64_t timeout_us, rebuilt_at_ms;
+    int64_t refusal_told_ms; /* monotonic; 0 never */
     bool sweeping;
     bool broken; /* the client takes nothing more; a rebuild is due */
     bool closing;
@@ -222,6 +224,19 @@ static bool is_for_next_client(struct kafka_producer *producer, rd_kafka_resp_er
     return false;
 }
 
+/* Whoever sent it may try for ever: somebody has to hear of it. */
+static void tell_refused(struct kafka_producer *producer, const struct kafka_outgoing *record,
+                         rd_kafka_resp_err_t e)
+{
+    int64_t now_ms = clock_monotonic_ms();
+    if (!is_permanent(e) ||
+        (producer->refusal_told_ms && now_ms < producer->refusal_told_ms + REFUSAL_PAUSE_MS))
+        return;
+    producer->refusal_told_ms = now_ms;
+    log_write(producer->log, LOG_ERROR, "kafka", NULL, "%s refuses a record: %s",
+              record->topic->name, rd_kafka_err2str(e));
+}
+
 static void on_report(struct kafka_producer *producer, const rd_kafka_message_t *message)
 {
     struct kafka_outgoing *record = message->_private;
@@ -239,6 +254,7 @@ static void on_report(struct kafka_producer *producer, const rd_kafka_message_t 
     if (message->err) {
         bool certain = status == RD_KAFKA_MSG_STATUS_NOT_PERSISTED && !record->possibly_stored;
         code = certain ? ERR_KAFKA_UNAVAILABLE : ERR_OUTCOME_UNKNOWN;
+        tell_refused(producer, record, message->err);
     } else if (producer->ack_seconds) {
         metric_observe(producer->ack_seconds,
                        (double)(clock_monotonic_us() - record->sent_at_us) / 1e6);
