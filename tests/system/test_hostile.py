@@ -6,48 +6,15 @@ import json
 import os
 import signal
 import subprocess
-import time
 
-import confluent_kafka
 import requests
 
 import processes
+from records import RECORD_MAX, command, event, facts, produce
 from stack import NAMESPACE, SANITIZER_OPTIONS, headers_of
 from waiting import wait_until
 
 QUICK = {"subject": "hostile", "seed": 1}
-
-
-def varint(number):
-    out = b""
-    while number > 0x7F:
-        out += bytes([number & 0x7F | 0x80])
-        number >>= 7
-    return out + bytes([number])
-
-
-def message(*fields):
-    """A protobuf message of (number, int or bytes) pairs."""
-    out = b""
-    for number, value in fields:
-        if isinstance(value, int):
-            out += varint(number << 3) + varint(value)
-        else:
-            out += varint(number << 3 | 2) + varint(len(value)) + value
-    return out
-
-
-def facts(identity, queue="probe", job_type="probe.quick"):
-    """Of a job that says of no time when it is forgotten."""
-    return message((1, identity), (3, job_type.encode()), (4, queue.encode()), (7, int(time.time() * 1000)))
-
-
-def produce(stack, topic, *values):
-    producer = confluent_kafka.Producer({"bootstrap.servers": stack.address("broker")})
-    for value in values:
-        for partition in range(len(producer.list_topics(topic, timeout=20).topics[topic].partitions)):
-            producer.produce(topic, value=value, key=b"foreign", partition=partition)
-    assert producer.flush(20) == 0
 
 
 def succeeded_on_kafka(stack, job_id):
@@ -67,10 +34,8 @@ def test_a_full_redis_stops_no_work(fresh_stack):
 
 def test_foreign_records_without_times_hold_up_nobody(fresh_stack):
     stack = fresh_stack()
-    event = message((1, 1), (3, message((1, facts(b"e" * 16)), (2, 5), (4, 1), (8, b"1"))))
-    command = message((1, 1), (2, message((1, facts(b"c" * 16)), (3, 1), (5, json.dumps(QUICK).encode()))))
-    produce(stack, f"{NAMESPACE}.replies.probe", event)
-    produce(stack, f"{NAMESPACE}.commands.probe", command)
+    produce(stack, "replies.probe", [event(facts(b"e" * 16, forget=False), at=0)])
+    produce(stack, "commands.probe", [command(facts(b"c" * 16, forget=False))])
     jobs = [stack.submit("probe.quick", QUICK) for _ in range(20)]
     for job in jobs:
         assert stack.wait(job["id"])["state"] == "succeeded"
@@ -79,12 +44,7 @@ def test_foreign_records_without_times_hold_up_nobody(fresh_stack):
 # proves P-33a
 def test_a_foreign_record_as_large_as_a_topic_takes_holds_up_nobody(fresh_stack):
     stack = fresh_stack("apache")
-    producer = confluent_kafka.Producer({"bootstrap.servers": stack.address("broker"), "message.max.bytes": 2000000})
-    topic = f"{NAMESPACE}.commands.probe"
-    limit = 1114112
-    for size in (limit - 100, limit - 400):
-        producer.produce(topic, value=b"x" * size, partition=0)
-    producer.flush(20)
+    produce(stack, "commands.probe", [b"x" * (RECORD_MAX - less) for less in (100, 400)])
     wait_until(lambda: len(stack.kafka("dead.probe")) >= 1, 20, "its beginning is with the dead letters")
     jobs = [stack.submit("probe.quick", QUICK) for _ in range(20)]
     for job in jobs:

@@ -1,60 +1,19 @@
 """Records that nobody of ours wrote, on every topic that is read: counted, buried with the reason where they asked for
-work, and in nobody's way. The envelopes are put together here byte by byte, from envelope.proto alone.
+work, and in nobody's way.
 
 SPDX-License-Identifier: Apache-2.0
 """
 import os
-import time
-import uuid
 
-import confluent_kafka
 import pytest
 import requests
 
+from records import RECORD_MAX, command, committed, event, facts, message, produce
 from stack import headers_of
 from waiting import wait_until
 
 LEAST, GREATEST = -(1 << 63), (1 << 63) - 1
-RECORD_MAX = 1114112  # what a topic takes, less the batch around it
 ENVELOPE_MAX = 1024 * 1024
-
-
-def varint(number):
-    number &= (1 << 64) - 1
-    out = bytearray()
-    while number > 127:
-        out.append(number & 127 | 128)
-        number >>= 7
-    return bytes(out + bytes([number]))
-
-
-def message(*fields):
-    """A protobuf message of (number, int or text or bytes)."""
-    out = b""
-    for number, value in fields:
-        if isinstance(value, int):
-            out += varint(number << 3) + varint(value)
-        else:
-            value = value.encode() if isinstance(value, str) else value
-            out += varint(number << 3 | 2) + varint(len(value)) + value
-    return out
-
-
-def facts(tenant="default", job_type="probe.quick", queue="probe", created=None, forget=None):
-    now = int(time.time() * 1000)
-    return message((1, uuid.uuid4().bytes), (2, tenant), (3, job_type), (4, queue),
-                   (7, now if created is None else created), (9, now + 3_600_000),
-                   (10, now + 7_200_000 if forget is None else forget))
-
-
-def command(of=None, version=1, due=0, payload='{"subject": "x", "seed": 1}', attempt=1):
-    return message((1, version), (2, message((1, of or facts()), (3, attempt), (4, due), (5, payload))))
-
-
-def event(of=None, version=1, kind=5, at=None, result="{}", command_offset_plus_1=1):
-    at = int(time.time() * 1000) if at is None else at
-    return message((1, version), (3, message((1, of or facts()), (2, kind), (4, 1), (5, at), (8, result),
-                                             (13, command_offset_plus_1))))
 
 
 def largest_event():
@@ -95,19 +54,6 @@ NO_ENVELOPE = {
 NEWER = {"a command of a newer version": command(version=9), "an event of a newer version": event(version=9)}
 
 
-def produce(stack, topic, values):
-    """Returns the offsets, in order."""
-    offsets, failures = [], []
-
-    def delivered(error, record):
-        failures.append(error) if error else offsets.append(record.offset())
-    producer = confluent_kafka.Producer({"bootstrap.servers": stack.address("broker"), "message.max.bytes": 2 * RECORD_MAX})
-    for value in values:
-        producer.produce(f"errand.{topic}", value=value, key=b"poison", partition=0, on_delivery=delivered)
-        assert producer.flush(30) == 0 and not failures, failures
-    return offsets
-
-
 def counted(stack, name):
     text = requests.get(f"http://{stack.address(name)}/metrics", timeout=10).text
     line, = [line for line in text.splitlines() if line.startswith("errand_poison_records_total ")]
@@ -119,15 +65,6 @@ def goes_on(stack):
     done = stack.wait(job["id"])
     assert done["state"] == "succeeded"
     return done
-
-
-def committed(stack, group, topic):
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.address("broker"), "group.id": group})
-    try:
-        place, = consumer.committed([confluent_kafka.TopicPartition(topic, 0)], timeout=20)
-        return place.offset
-    finally:
-        consumer.close()
 
 
 def buried(stack, dead_topic, topic):
@@ -148,7 +85,7 @@ def test_on_a_command_topic_each_is_buried_with_its_reason(stack):
     offsets = dict(zip(values, produce(stack, "commands.probe", values.values())))
     goes_on(stack)
     last = max(offsets.values())
-    wait_until(lambda: committed(stack, "errand.worker.probe", "errand.commands.probe") > last, 20,
+    wait_until(lambda: committed(stack, "worker.probe", "commands.probe") > last, 20,
                "the group's offset passes all of them")
     letters = buried(stack, "dead.probe", "commands.probe")
     for name, offset in offsets.items():
