@@ -44,9 +44,10 @@ CFLAGS_asan    := $(SANITIZE) -fsanitize=address,undefined
 LDFLAGS_asan   := -fsanitize=address,undefined
 CFLAGS_tsan    := $(SANITIZE) -fsanitize=thread
 LDFLAGS_tsan   := -fsanitize=thread -rdynamic
+CFLAGS_mutant  := -O1 -g -DERRAND_MUTANTS
 CFLAGS_cov     := -O0 -g --coverage
 LDFLAGS_cov    := --coverage
-$(if $(CFLAGS_$(MODE)),,$(error MODE=$(MODE): it is one of release, debug, asan, tsan, cov))
+$(if $(CFLAGS_$(MODE)),,$(error MODE=$(MODE): it is one of release, debug, asan, tsan, mutant, cov))
 
 ALL_CFLAGS  = -std=gnu17 -pthread -fno-common $(CFLAGS_$(MODE)) $(WARNINGS) $(if $(WERROR),-Werror) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
@@ -182,6 +183,12 @@ cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true
 	@$(MAKE) MODE=cov T=schemas unit
 	@gcovr --root . --object-directory build/cov --filter 'schemas/' --fail-under-line 95 build/cov/schemas
+.PHONY: mutants
+mutants: ## break the product on purpose, one way after the other: does its test see it? (M=name: one of them)
+	@infra/deploy/install-deps.sh build run test
+	@$(MAKE) MODE=mutant programs tests-built
+	@tests/venv.sh
+	@tests/mutants.py $(M)
 .PHONY: trixie
 trixie: ## in a bare Debian 13, made in build/trixie: build, unit tests, a first job (as root)
 	@infra/deploy/install-deps.sh bare

@@ -6,6 +6,7 @@
 #include "infra/redis_args.h"
 #include "schemas/fold.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/view.h"
 
 #include <assert.h>
@@ -14,7 +15,8 @@
 #include <stdlib.h>
 
 #define KEY_BYTES_MAX  320
-#define WAKE_BYTES_MAX "8192" /* a larger record does not ride in the wake-up */
+#define SLOTS          (4 * RECORDER_BATCH_MAX) /* a power of two */
+#define WAKE_BYTES_MAX "8192"                   /* a larger record does not ride in the wake-up */
 
 /* KEYS: the view's hash, then record, command record and gate of each job. ARGV: applied field,
  * expected, new applied, then of each job its record, expiry, "1" when terminal, wake-up channel.
@@ -62,6 +64,7 @@ struct batch {
     struct recorder_entry *first, *last; /* taken from the partition */
     size_t entry_count;
     int64_t next_offset;
+    uint16_t slots[SLOTS]; /* of a job: its index plus 1 */
     size_t job_count;
     struct folded jobs[]; /* room for one an entry */
 };
@@ -211,13 +214,31 @@ static void apply_commands(struct batch *batch)
 
 /* --- folding --- */
 
+/* The job's slot, or the empty one where it would be. */
+static uint16_t *slot_of(struct batch *batch, const struct id *id)
+{
+    /* bytes 8 to 11 hold randomness in both kinds of id */
+    size_t at = (size_t)id->bytes[9] << 16 | (size_t)id->bytes[10] << 8 | id->bytes[11];
+    for (;; at++) {
+        uint16_t *slot = &batch->slots[at % SLOTS];
+        if (!*slot || id_same(&batch->jobs[*slot - 1].facts->id, id))
+            return slot;
+    }
+}
+
 static struct folded *find_job(struct batch *batch, const struct id *id)
 {
-    for (size_t i = 0; i < batch->job_count; i++) {
-        if (id_same(&batch->jobs[i].facts->id, id))
-            return &batch->jobs[i];
-    }
-    return NULL;
+    uint16_t slot = *slot_of(batch, id);
+    return slot ? &batch->jobs[slot - 1] : NULL;
+}
+
+static struct folded *add_job(struct batch *batch, const struct job_facts *facts)
+{
+    uint16_t *slot = slot_of(batch, &facts->id);
+    struct folded *job = &batch->jobs[batch->job_count++];
+    job->facts = facts;
+    *slot = (uint16_t)batch->job_count;
+    return job;
 }
 
 static void fold_entries(struct batch *batch)
@@ -257,9 +278,26 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
     apply_events(batch);
 }
 
+static void write_offset_first(struct batch *batch)
+{
+    struct recorder_partition *partition = batch->partition;
+    struct redis_args args = arguments_for(batch);
+    redis_args_text(&args, "HSET");
+    redis_args_text(&args, partition->recorder->hash_key);
+    redis_args_begin(&args);
+    view_applied_field(&args.store, partition->topic, partition->number);
+    redis_args_end(&args);
+    redis_args_int(&args, batch->next_offset);
+    redis_command(partition->recorder->redis, NULL, NULL, args.count, redis_args_list(&args));
+    redis_args_free(&args);
+    snprintf(partition->expected, sizeof partition->expected, "%" PRId64, batch->next_offset);
+}
+
 static void read_records(struct batch *batch)
 {
     struct recorder *recorder = batch->partition->recorder;
+    if (MUTANT(offset_before_records))
+        write_offset_first(batch);
     struct redis_args args = arguments_for(batch);
     redis_args_text(&args, "MGET");
     for (size_t i = 0; i < batch->job_count; i++)
@@ -278,16 +316,16 @@ static void take_command(struct batch *batch, const struct recorder_entry *entry
     if (find_job(batch, &command->facts.id) ||
         !fold_command(command, batch->partition->number, entry->offset, &record))
         return;
-    batch->jobs[batch->job_count++] = (struct folded){
-        .facts = &command->facts, .record = record, .exists = true, .changed = true
-    };
+    struct folded *job = add_job(batch, &command->facts);
+    job->record = record;
+    job->exists = job->changed = true;
 }
 
 static void take_event(struct batch *batch, const struct recorder_entry *entry)
 {
     const struct job_facts *facts = &entry->envelope->event.facts;
     if (!find_job(batch, &facts->id))
-        batch->jobs[batch->job_count++] = (struct folded){ .facts = facts };
+        add_job(batch, facts);
 }
 
 /* One timer for all partitions: the earliest due time counts. */

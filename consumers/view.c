@@ -3,6 +3,7 @@
 
 #include "schemas/envelope.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/topic.h"
 #include "schemas/view.h"
 
@@ -118,6 +119,8 @@ static void on_certificate(void *arg, enum err_code code, const struct redis_rep
     reading->answer.certified =
         code == ERR_OK && identity[0] && span_eq(redis_reply_text(reply), buf_span(&expected));
     buf_free(&expected);
+    if (MUTANT(no_certificate))
+        reading->answer.certified = true;
     finish(reading);
 }
 

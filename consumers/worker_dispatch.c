@@ -4,6 +4,7 @@
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <stdlib.h>
 
@@ -144,6 +145,10 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
         return;
     case GATE_OUTCOME:
         give_room(attempt);
+        if (MUTANT(dead_letter_not_repaired)) {
+            partition_attempt_done(attempt);
+            return;
+        }
         outcome_repair(attempt, answer->failure);
         return;
     case GATE_CANCELLED:
@@ -172,7 +177,7 @@ static void on_answer(void *arg, size_t index, const struct gate_answer *answer)
 static void ask(struct batch *batch)
 {
     struct worker *worker = batch->worker;
-    if (!redis_ready(worker->redis)) { /* go on without the gate */
+    if (!redis_ready(worker->redis) || MUTANT(gate_off)) { /* go on without the gate */
         for (size_t i = 0, count = batch->count; i < count; i++)
             on_answer(batch, i, &(struct gate_answer){ .verdict = GATE_UNKNOWN });
         return;
@@ -185,7 +190,7 @@ static void ask(struct batch *batch)
             .topic = attempt->partition->topic,
             .partition = attempt->partition->number,
             .offset = attempt->offset,
-            .turn = attempt->command->turn,
+            .turn = MUTANT(gate_by_attempt) ? attempt->command->attempt : attempt->command->turn,
             .epoch = attempt->partition->epoch,
             .forget_at_ms = attempt->command->facts.forget_at_ms,
         };
@@ -204,7 +209,7 @@ static void pick(struct worker *worker, struct worker_type *type, struct batch *
         return;
     }
     int64_t not_after_ms = attempt->command->facts.not_after_ms;
-    if (not_after_ms && clock_wall_ms() > not_after_ms) {
+    if (not_after_ms && clock_wall_ms() > not_after_ms && !MUTANT(not_after_ignored)) {
         outcome_expired(attempt);
         return;
     }

@@ -179,6 +179,8 @@ void partition_stale(struct worker_partition *partition);
 void partition_unref(struct worker_partition *partition);
 /* The attempt is over: its ticket is done, its memory goes. */
 void partition_attempt_done(struct attempt *attempt);
+/* Its ticket is done although the attempt goes on (a mutant's: nothing else may). */
+void partition_attempt_counts_as_done(struct attempt *attempt);
 /* The attempt is dropped without being done (it will be delivered again, to whoever has the
  * partition). */
 void partition_attempt_drop(struct attempt *attempt);

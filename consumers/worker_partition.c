@@ -3,6 +3,7 @@
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -328,7 +329,7 @@ static void attempt_free(struct attempt *attempt)
     partition_unref(partition);
 }
 
-void partition_attempt_done(struct attempt *attempt)
+void partition_attempt_counts_as_done(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
     window_done(attempt->partition->window, attempt->ticket);
@@ -336,6 +337,12 @@ void partition_attempt_done(struct attempt *attempt)
         worker->commit_due = true;
         loop_timer_start(worker->commit_timer, worker->config->worker.commit_interval_ms, 0);
     }
+}
+
+void partition_attempt_done(struct attempt *attempt)
+{
+    if (!MUTANT(done_before_acknowledged))
+        partition_attempt_counts_as_done(attempt);
     attempt_free(attempt);
 }
 

@@ -11,6 +11,7 @@
 #include "infra/kafka_consumer_internal.h"
 #include "infra/log.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/topic.h"
 
 #include <assert.h>
@@ -84,7 +85,7 @@ void kafka_partition_pause(struct kafka_partition *partition)
 
 void kafka_partition_resume(struct kafka_partition *partition)
 {
-    if (!partition->paused)
+    if (!partition->paused && !MUTANT(unpaused_resumed))
         return;
     partition->paused = false;
     if (!partition->consumer->active)
@@ -183,7 +184,8 @@ static bool deliver(struct kafka_consumer *consumer, const rd_kafka_message_t *m
 {
     struct kafka_partition *partition =
         kafka_consumer_find(consumer, rd_kafka_topic_name(message->rkt), message->partition);
-    if (!partition || consumer->revoking || message->offset < partition->next)
+    if (!partition || consumer->revoking ||
+        (message->offset < partition->next && !MUTANT(unpaused_resumed)))
         return false;
     if (partition->paused) {
         partition->reposition = true;

@@ -1,5 +1,6 @@
 /* See fold.h. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/fold.h"
+#include "schemas/mutant.h"
 
 /* Position of an event within its attempt. */
 static uint32_t phase_of(enum job_event_kind kind)
@@ -37,7 +38,7 @@ bool fold_event(const struct job_record *record, const struct job_event *event, 
     enum job_state state = job_event_state(event->kind);
     bool terminal = job_state_is_terminal(state);
     if (record) {
-        if (!job_state_may_move(record->state, state))
+        if (!job_state_may_move(record->state, state) && !(terminal && MUTANT(last_terminal_wins)))
             return false;
         if (!terminal && !is_newer(event, record))
             return false;

@@ -59,6 +59,19 @@ static void test_pause_and_resume_lose_and_double_nothing(void **state)
     kafka_rig_expect_values(reader, 0, 0, 2500);
 }
 
+static void test_resuming_what_is_not_paused_does_nothing(void **state)
+{
+    struct kafka_rig *rig = *state;
+    struct kafka_reader *reader = &rig->readers[0];
+    kafka_rig_open_producer(rig, 5000, 1 << 20);
+    kafka_rig_produce_range(rig, "one", 0, 300);
+    kafka_rig_run_until(rig, kafka_rig_answered, 300);
+    kafka_rig_read_manually(rig, "one", -1);
+    kafka_rig_run_until(rig, kafka_rig_read, 300);
+    kafka_partition_resume(reader->partitions[0]);
+    expect_quiet(rig, 300);
+}
+
 static void test_seek_back_and_while_paused(void **state)
 {
     struct kafka_rig *rig = *state;
@@ -172,6 +185,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_pause_and_resume_lose_and_double_nothing),
+        TEST(test_resuming_what_is_not_paused_does_nothing),
         TEST(test_seek_back_and_while_paused),
         TEST(test_manual_assignment_is_replaced),
         TEST(test_a_group_shares_commits_and_takes_over),
