@@ -150,7 +150,7 @@ static void facts_in(struct checker *checker, struct envelope_arena *arena, cons
 
 static void failure_in(struct checker *checker, const pb_failure *in, struct job_failure *out)
 {
-    if (!in)
+    if (!in || in->code.len == 0) /* one without a code says nothing */
         return;
     out->code = text_in(checker, "failure.code", in->code);
     out->class_ = text_in(checker, "failure.class", in->class_);
@@ -364,7 +364,7 @@ static pb_facts *facts_out(const struct job_facts *in, struct facts_out *store)
     errand__v1__facts__init(out);
     unknown_out(&out->base, in->unknown);
     out->id = id_out(&in->id);
-    if (!id_same(&in->effect_id, &in->id))
+    if (memcmp(&in->effect_id, &in->id, sizeof in->id) != 0) /* its check counts, too */
         out->effect_id = id_out(&in->effect_id);
     out->tenant = bytes_out(in->tenant);
     out->type = bytes_out(in->type);

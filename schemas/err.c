@@ -17,6 +17,15 @@ static const struct {
 #undef ERR
 };
 
+/* Names and texts may quote what a stranger sent; a line stays a line. */
+static void flatten(char *text)
+{
+    for (; *text; text++) {
+        if ((unsigned char)*text < ' ' || *text == 0x7f)
+            *text = ' ';
+    }
+}
+
 enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
 {
     if (!err)
@@ -27,6 +36,7 @@ enum err_code err_set(struct err *err, enum err_code code, const char *format, .
     va_start(args, format);
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
+    flatten(err->text);
     return code;
 }
 
@@ -41,6 +51,8 @@ enum err_code err_field(struct err *err, enum err_code code, const char *field, 
     va_start(args, format);
     vsnprintf(err->text, sizeof err->text, format, args);
     va_end(args);
+    flatten(err->field);
+    flatten(err->text);
     return code;
 }
 

@@ -34,7 +34,7 @@ struct err {
 #define MUST_CHECK __attribute__((warn_unused_result))
 
 /* Sets code and text, clears the field; returns `code`, so that `return err_set(...)` reads well.
- */
+ * Control characters become spaces. */
 enum err_code err_set(struct err *err, enum err_code code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* The same, naming the field. */

@@ -102,6 +102,16 @@ static enum err_code read_delay(struct submission *submission, struct err *err)
     return ERR_OK;
 }
 
+/* What a command can carry (envelope.h); the very first moment is its "none". */
+static bool read_time(struct span text, int64_t *ret_ms)
+{
+    int64_t ms;
+    if (!timefmt_parse_rfc3339(text, &ms) || ms <= 0 || ms > JOB_TIME_MS_MAX)
+        return false;
+    *ret_ms = ms;
+    return true;
+}
+
 static enum err_code read_run_at(struct submission *submission, struct err *err)
 {
     const struct json *run_at = json_get(submission->json, "run_at");
@@ -109,9 +119,10 @@ static enum err_code read_run_at(struct submission *submission, struct err *err)
         return ERR_OK;
     if (submission->delay_ms >= 0)
         return err_field(err, ERR_INVALID_FIELD, "run_at", "give delay or run_at, not both");
-    if (!timefmt_parse_rfc3339(json_text(run_at), &submission->run_at_ms))
+    if (!read_time(json_text(run_at), &submission->run_at_ms))
         return err_field(err, ERR_INVALID_FIELD, "run_at",
-                         "run_at is a time of RFC 3339 such as \"2026-11-24T09:30:00Z\"");
+                         "run_at is a time of RFC 3339 such as \"2026-11-24T09:30:00Z\", of the "
+                         "years 1970 to 9999");
     return ERR_OK;
 }
 
@@ -120,12 +131,14 @@ static enum err_code read_deadline(struct submission *submission, struct err *er
 {
     const struct json *deadline = json_get(submission->json, "deadline");
     struct span text = json_text(deadline);
-    if (!deadline || timefmt_parse_rfc3339(text, &submission->deadline_ms) ||
+    if (!deadline || read_time(text, &submission->deadline_ms) ||
         (timefmt_parse_duration(text, &submission->deadline_after_ms) &&
-         submission->deadline_after_ms > 0))
+         submission->deadline_after_ms > 0 &&
+         submission->deadline_after_ms <= SUBMISSION_DEADLINE_MS_MAX))
         return ERR_OK;
     return err_field(err, ERR_INVALID_FIELD, "deadline",
-                     "deadline is a time of RFC 3339, or a duration from now such as \"30s\"");
+                     "deadline is a time of RFC 3339 of the years 1970 to 9999, or a duration from "
+                     "now such as \"30s\", of at most 3650 days");
 }
 
 static enum err_code read_members(struct submission *submission, struct span body,

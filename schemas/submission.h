@@ -15,6 +15,8 @@ struct submission_limits {
 
 /* The farthest that a job may be put off. */
 #define SUBMISSION_DELAY_MS_MAX (INT64_C(7) * 24 * 3600 * 1000)
+/* The farthest deadline that is given as a duration. */
+#define SUBMISSION_DEADLINE_MS_MAX (INT64_C(3650) * 24 * 3600 * 1000)
 
 #define SUBMISSION_LABEL_NAME_MAX  63
 #define SUBMISSION_LABEL_VALUE_MAX 255
@@ -26,7 +28,7 @@ struct submission {
     struct job_label labels[JOB_LABELS_MAX];
     size_t label_count;
     int64_t delay_ms;          /* -1: none; else run_at_ms is 0 */
-    int64_t run_at_ms;         /* 0: none */
+    int64_t run_at_ms;         /* 0: none; else a time that a command can carry */
     int64_t deadline_ms;       /* 0: none */
     int64_t deadline_after_ms; /* the same as a duration from acceptance; 0: none */
     struct json *json;

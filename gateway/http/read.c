@@ -6,6 +6,7 @@
 #include "schemas/envelope.h"
 #include "schemas/job_json.h"
 #include "schemas/mem.h"
+#include "schemas/prefer.h"
 #include "schemas/timefmt.h"
 
 #include <inttypes.h>
@@ -318,24 +319,6 @@ static bool parse_seconds(struct span text, int64_t *ret_ms)
     return timefmt_parse_duration(text, ret_ms) && *ret_ms >= 0;
 }
 
-/* "wait=10" among the preferences of RFC 7240. */
-static struct span find_preference(struct span header)
-{
-    static const char name[] = "wait=";
-    const char *text = header.data;
-    for (size_t i = 0; i + sizeof name - 1 <= header.size; i++) {
-        bool begins = i == 0 || text[i - 1] == ' ' || text[i - 1] == ',' || text[i - 1] == ';';
-        if (!begins || memcmp(text + i, name, sizeof name - 1) != 0)
-            continue;
-        size_t start = i + sizeof name - 1;
-        size_t end = start;
-        while (end < header.size && text[end] >= '0' && text[end] <= '9')
-            end++;
-        return (struct span){ text + start, end - start };
-    }
-    return (struct span){ 0 };
-}
-
 enum err_code read_wait_ms(const struct gateway *gateway, struct http_request *req,
                            int64_t *ret_wait_ms, bool *ret_preferred, struct err *err)
 {
@@ -344,10 +327,7 @@ enum err_code read_wait_ms(const struct gateway *gateway, struct http_request *r
     if (wait.data && !parse_seconds(wait, &wait_ms))
         return err_field(err, ERR_INVALID_PARAMETER, "wait",
                          "wait must be a number of seconds, such as ?wait=30");
-    bool preferred = false;
-    struct span prefer = http_header(req, "Prefer");
-    if (!wait.data && prefer.data && parse_seconds(find_preference(prefer), &wait_ms))
-        preferred = true; /* a preference that cannot be read is ignored, as RFC 7240 has it */
+    bool preferred = !wait.data && prefer_wait_ms(http_header(req, "Prefer"), &wait_ms);
     int64_t most_ms = gateway->config->gateway.wait_ms_max;
     *ret_wait_ms = wait_ms < most_ms ? wait_ms : most_ms;
     *ret_preferred = preferred;

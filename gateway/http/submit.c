@@ -291,7 +291,9 @@ static void make_command(struct submitting *submitting)
                                                        : submission->deadline_ms;
     if (facts->deadline_ms && facts->deadline_ms < facts->not_after_ms)
         facts->not_after_ms = facts->deadline_ms; /* no attempt begins after it */
-    facts->forget_at_ms = facts->not_after_ms + type->retention_ms;
+    /* A job whose deadline has gone by is expired; that is told as long as any other end. */
+    facts->forget_at_ms =
+        (facts->not_after_ms > now_ms ? facts->not_after_ms : now_ms) + type->retention_ms;
     facts->request_id = http_request_id(submitting->req);
     facts->origin_offset = -1;
     read_trace(submitting);

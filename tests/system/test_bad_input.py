@@ -31,6 +31,8 @@ BODIES = [
     ("an unknown member", {**GOOD, "prority": 1}, 400, "unknown_field"),
     ("a label that is a number", {**GOOD, "labels": {"team": 1}}, 400, "invalid_field"),
     ("labels that are a list", {**GOOD, "labels": []}, 400, "invalid_field"),
+    ("a time before there were any", {**GOOD, "run_at": "1900-01-01T00:00:00Z"}, 400, "invalid_field"),
+    ("a deadline beyond all times", {**GOOD, "deadline": "9223372036854775807ms"}, 400, "invalid_field"),
     ("bytes that are not UTF-8", b'{"type": "sentence.make", "payload": {"subject": "\xff"}}', 400, None),
     ("a NUL in a text", '{"type": "sentence.make", "payload": {"subject": "\\u0000"}}', 400, None),
     ("a deep payload", '{"type": "sentence.make", "payload": %s%s}' % ("[" * 200, "]" * 200), 400, "too_deep"),

@@ -54,3 +54,11 @@ def test_a_time_that_has_passed_is_now(stack):
     job = stack.submit("order.price", PAYLOAD, run_at="2020-01-01T00:00:00Z")
     assert job["state"] == "queued"
     assert stack.wait(job["id"])["state"] == "succeeded"
+
+
+def test_a_job_whose_deadline_has_gone_by_expires_and_is_remembered(embedded_stack):
+    """proves P-6b"""
+    job = embedded_stack.submit("order.price", PAYLOAD, deadline="2001-01-01T00:00:00Z")
+    ended = embedded_stack.wait(job["id"])
+    assert ended["state"] == "expired"
+    assert instant(ended["expires_at"]) > instant(ended["created_at"])

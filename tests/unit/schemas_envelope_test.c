@@ -99,6 +99,43 @@ static struct buf encode(const struct job_command *command)
     return out;
 }
 
+static void an_effect_id_that_differs_in_its_check_alone_comes_back(void **state)
+{
+    (void)state;
+    struct job_command command = sample_command();
+    command.facts.effect_id = command.facts.id;
+    command.facts.effect_id.bytes[15] ^= 1;
+    struct buf bytes = encode(&command);
+    struct envelope *envelope;
+    assert_int_equal(envelope_decode(buf_span(&bytes), &envelope, NULL), ERR_OK);
+    assert_facts_equal(&envelope->command.facts, &command.facts);
+    envelope_free(envelope);
+    buf_free(&bytes);
+}
+
+static void a_failure_without_a_code_is_none(void **state)
+{
+    (void)state;
+    struct job_event event = sample_event(JOB_EVENT_FAILED);
+    event.failure = (struct job_failure){ 0 };
+    struct buf bytes = BUF_INIT(ENVELOPE_BYTES_MAX);
+    assert_int_equal(envelope_encode_event(&event, &bytes, NULL), ERR_OK);
+    /* The event is the last field of the envelope; it gets failure {detail: "x", attempt: 3}. */
+    static const char failure[] = "\x52\x05\x1a\x01x\x20\x03";
+    unsigned char *length = (unsigned char *)bytes.data + 3; /* behind version and tag */
+    size_t size = (length[0] & 0x7f) + ((size_t)length[1] << 7) + sizeof failure - 1;
+    length[0] = (unsigned char)(0x80 | (size & 0x7f));
+    length[1] = (unsigned char)(size >> 7);
+    buf_add(&bytes, failure, sizeof failure - 1);
+    struct envelope *envelope;
+    assert_int_equal(envelope_decode(buf_span(&bytes), &envelope, NULL), ERR_OK);
+    assert_int_equal(envelope->event.failure.code.size, 0);
+    assert_int_equal(envelope->event.failure.detail.size, 0);
+    assert_int_equal(envelope->event.failure.attempt, 0);
+    envelope_free(envelope);
+    buf_free(&bytes);
+}
+
 static void a_command_comes_back_as_it_was(void **state)
 {
     (void)state;
@@ -483,6 +520,8 @@ static void many_small_fields_do_not_grow_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(an_effect_id_that_differs_in_its_check_alone_comes_back),
+        cmocka_unit_test(a_failure_without_a_code_is_none),
         cmocka_unit_test(a_command_comes_back_as_it_was),
         cmocka_unit_test(an_event_comes_back_as_it_was),
         cmocka_unit_test(a_record_comes_back_with_its_letter),

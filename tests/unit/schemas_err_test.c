@@ -27,6 +27,18 @@ static void test_setting_an_error(void **state)
     assert_int_equal(err_field(NULL, ERR_IO, "f", "x"), ERR_IO);
 }
 
+static void test_control_characters_become_spaces(void **state)
+{
+    (void)state;
+    struct err err = { 0 };
+    assert_int_equal(err_field(&err, ERR_UNKNOWN_FIELD, "a\nb", "there is no \"%s\"", "a\r\nb\x7f"),
+                     ERR_UNKNOWN_FIELD);
+    assert_string_equal(err.field, "a b");
+    assert_string_equal(err.text, "there is no \"a  b \"");
+    assert_int_equal(err_set(&err, ERR_IO, "a\tb\x1b[0m \xc3\xa9"), ERR_IO);
+    assert_string_equal(err.text, "a b [0m \xc3\xa9");
+}
+
 static void test_long_texts_are_cut(void **state)
 {
     (void)state;
@@ -83,6 +95,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_setting_an_error),
+        cmocka_unit_test(test_control_characters_become_spaces),
         cmocka_unit_test(test_long_texts_are_cut),
         cmocka_unit_test(test_the_registry_is_whole),
         cmocka_unit_test(test_codes_that_do_not_exist),

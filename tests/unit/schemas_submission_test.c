@@ -75,6 +75,30 @@ static void a_job_may_have_a_deadline(void **state)
     assert_string_equal(err.field, "deadline");
 }
 
+static void only_times_that_a_command_can_carry_are_taken(void **state)
+{
+    (void)state;
+    static const char *const members[] = {
+        "\"run_at\":\"1969-12-31T23:59:59Z\"",
+        "\"run_at\":\"1970-01-01T00:00:00Z\"",
+        "\"run_at\":\"9999-12-31T23:59:59-01:00\"",
+        "\"deadline\":\"0001-01-01T00:00:00Z\"",
+        "\"deadline\":\"1970-01-01T00:00:00Z\"",
+        "\"deadline\":\"9999-12-31T23:59:59-00:01\"",
+        "\"deadline\":\"3651d\"",
+        "\"deadline\":\"0s\"",
+        "\"deadline\":\"9223372036854775807ms\"",
+    };
+    for (size_t i = 0; i < sizeof members / sizeof *members; i++) {
+        char body[128];
+        struct submission submission;
+        struct err err;
+        snprintf(body, sizeof body, "{\"type\":\"x\",\"payload\":{},%s}", members[i]);
+        assert_int_equal(parse(body, &submission, &err), ERR_INVALID_FIELD);
+        assert_memory_equal(err.field, members[i] + 1, strlen(err.field));
+    }
+}
+
 static void mistakes_name_their_field(void **state)
 {
     (void)state;
@@ -205,6 +229,7 @@ int main(void)
         cmocka_unit_test(a_submission_keeps_the_payloads_bytes),
         cmocka_unit_test(a_job_may_be_put_off),
         cmocka_unit_test(a_job_may_have_a_deadline),
+        cmocka_unit_test(only_times_that_a_command_can_carry_are_taken),
         cmocka_unit_test(mistakes_name_their_field),
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(bodies_that_mean_the_same_have_one_fingerprint),
