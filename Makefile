@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: Apache-2.0
 
 MODE ?= release
-CC   := $(if $(filter default,$(origin CC)),gcc,$(CC))
+CC   := $(if $(filter fuzz,$(MODE)),clang,$(if $(filter default,$(origin CC)),gcc,$(CC)))
 JOBS ?= $(shell nproc 2>/dev/null || echo 2)
 ifeq ($(MAKELEVEL),0)
 MAKEFLAGS += -j$(JOBS)
@@ -15,7 +15,7 @@ MAKEFLAGS += --no-print-directory --no-builtin-rules
 .DEFAULT_GOAL := all
 
 IS_CLANG := $(findstring clang,$(notdir $(CC)))
-BUILD    := build/$(MODE)$(if $(IS_CLANG),-clang)$(if $(WERROR),-strict)
+BUILD    := build/$(MODE)$(if $(IS_CLANG),$(if $(filter fuzz,$(MODE)),,-clang))$(if $(WERROR),-strict)
 BIN      := $(BUILD)/bin
 GEN      := build/gen
 
@@ -47,7 +47,9 @@ LDFLAGS_tsan   := -fsanitize=thread -rdynamic
 CFLAGS_mutant  := -O1 -g -DERRAND_MUTANTS
 CFLAGS_cov     := -O0 -g --coverage
 LDFLAGS_cov    := --coverage
-$(if $(CFLAGS_$(MODE)),,$(error MODE=$(MODE): it is one of release, debug, asan, tsan, mutant, cov))
+CFLAGS_fuzz    := $(SANITIZE) -fsanitize=fuzzer-no-link,address,undefined
+LDFLAGS_fuzz   := -fsanitize=fuzzer,address,undefined
+$(if $(CFLAGS_$(MODE)),,$(error MODE=$(MODE): it is one of release, debug, asan, tsan, mutant, cov, fuzz))
 
 ALL_CFLAGS  = -std=gnu17 -pthread -fno-common $(CFLAGS_$(MODE)) $(WARNINGS) $(if $(WERROR),-Werror) $(CFLAGS)
 ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
@@ -61,6 +63,7 @@ ARCHIVES := $(patsubst %,$(BUILD)/lib%.a,gateway consumers producers infra schem
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*$(T)*_test.c))
 HELPERS  := $(filter-out %_test.c,$(wildcard tests/unit/*.c))
 BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/*$(T)*_fuzz.c))
 SHIM     := $(if $(filter tsan,$(MODE)),$(BUILD)/tests/tsan_shim.o)
 
 # Program and the file with its main().
@@ -81,10 +84,11 @@ EMBED_C  := $(GEN)/infra/embed_table.c
 
 VERSION  := $(shell cat VERSION)$(if $(filter release,$(MODE)),$(shell git rev-parse --short=10 HEAD 2>/dev/null | sed 's/^/+g/'))
 
-.PHONY: all programs tests-built
+.PHONY: all programs tests-built fuzzers-built
 all: programs ## build the programs into build/release/bin (MODE=debug|asan|tsan|cov: build/MODE/bin)
 programs: $(PROGRAMS) $(ARCHIVES)
 tests-built: $(TESTS) $(BENCHES)
+fuzzers-built: $(FUZZERS)
 
 # --- Rules ---------------------------------------------------------------------------------------------------------
 objects   = $(patsubst %.c,$(BUILD)/%.o,$(filter $(1)/%,$(MODULES)))
@@ -117,6 +121,11 @@ $(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(SHIM)
 	@echo "link $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
 
+# The layers that read what strangers write are enough.
+$(FUZZERS): $(BUILD)/%: $(BUILD)/tests/fuzz/%.o $(BUILD)/libinfra.a $(BUILD)/libschemas.a
+	@echo "link $@"
+	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
+
 $(BUILD)/%.o: %.c Makefile | $(PROTO_C)
 	@mkdir -p $(@D)
 	@echo "cc   $<"
@@ -146,7 +155,7 @@ $(GEN)/version-$(MODE): force
 	@mkdir -p $(@D)
 	@echo '$(VERSION)' | cmp -s - $@ || echo '$(VERSION)' >$@
 
--include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/unit/*.c tests/bench/*.c))
+-include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/unit/*.c tests/bench/*.c tests/fuzz/*.c))
 
 # --- Running it ----------------------------------------------------------------------------------------------------
 .PHONY: run stop install-deps
@@ -160,7 +169,7 @@ install-deps: ## install the packages that building, running and `make unit` nee
 	@infra/deploy/install-deps.sh build run unit
 
 # --- Proving it ----------------------------------------------------------------------------------------------------
-.PHONY: test check lint unit system asan cov format
+.PHONY: test check lint unit system asan cov format fuzz
 test: ## everything, as CI runs it: unit tests and real stacks, with sanitizers; the last line is the count
 	@infra/deploy/install-deps.sh build run test
 	+@tests/test.sh
@@ -178,6 +187,12 @@ system: programs ## the system tests on real stacks (T=word: those whose name ha
 	@infra/deploy/install-deps.sh test
 	@tests/venv.sh
 	@tests/run.py --python build/venv/bin/python --bin $(BIN) --system tests/system $(if $(T),--only '$(T)')
+FUZZ_S ?= 60
+fuzz: ## each fuzz target for FUZZ_S seconds (60); T=word: those whose name has it; findings in build/fuzz/findings
+	@infra/deploy/install-deps.sh build run test
+	@$(MAKE) MODE=fuzz fuzzers-built
+	@tests/run.py --fuzz-s $(FUZZ_S) --fuzz-seed 0 --fuzz-keep \
+		$(patsubst tests/fuzz/%.c,--fuzz build/fuzz/%,$(wildcard tests/fuzz/*$(T)*_fuzz.c))
 cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@infra/deploy/install-deps.sh build check
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true

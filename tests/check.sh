@@ -52,6 +52,7 @@ stage scripts scripts
 stage warnings "$make" -k MODE=debug WERROR=1 programs tests-built
 if [ "$scope" = all ]; then
     stage "clang's warnings" "$make" -k MODE=debug WERROR=1 CC=clang programs tests-built
+    stage "fuzz targets" "$make" -k MODE=fuzz WERROR=1 fuzzers-built
 fi
 stage clang-tidy tidy
 stage "unit tests" "$make" MODE=debug WERROR=1 unit

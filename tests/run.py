@@ -2,14 +2,17 @@
 """Runs unit test programs and the system tests, and ends with the one line that counts: "N passed, N failed".
 
 Exit status 0 only if something ran and nothing failed. A program that crashes, hangs or reports nothing is a failure.
+A fuzz target counts as one test; what it finds is kept in build/fuzz/findings.
 Standard library only. SPDX-License-Identifier: Apache-2.0
 """
 import argparse
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import xml.etree.ElementTree as xml
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 UNIT_LIMIT_S = 120
 SYSTEM_LIMIT_S = 1800
 COUNT_FILE = "build/test-count"
+FUZZ_EXTRA_S = 60  # a target runs all seeds first, on a machine that may be busy
+FUZZ_INPUT_LIMIT_S = 20
+FINDINGS = "build/fuzz/findings"
 PASSED = re.compile(r"^\[  PASSED  \] (\d+) test", re.M)
+RUNS = re.compile(r"^Done (\d+) runs in", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
 
 
@@ -65,6 +72,33 @@ def run_unit(program):
     return count
 
 
+def run_fuzz(program, args):
+    """One libFuzzer target over its seeds and for a while beyond; with a seed of its own it repeats what it did."""
+    began = time.monotonic()
+    name = os.path.basename(program).removesuffix("_fuzz")
+    dictionary = f"tests/fuzz/{name}.dict"
+    os.makedirs(FINDINGS, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="errand-fuzz-") as scratch:
+        grown = scratch
+        if args.fuzz_keep:  # what it has learned is where the next run begins
+            grown = f"build/fuzz/corpus/{name}"
+            os.makedirs(grown, exist_ok=True)
+        command = [program, f"-seed={args.fuzz_seed}", f"-max_total_time={args.fuzz_s}", f"-timeout={FUZZ_INPUT_LIMIT_S}",
+                   f"-artifact_prefix={FINDINGS}/{name}-", *([f"-dict={dictionary}"] if os.path.exists(dictionary) else []),
+                   grown, f"tests/fuzz/corpus/{name}"]
+        environment = dict(os.environ, ASAN_OPTIONS="detect_leaks=1:quarantine_size_mb=16")
+        status, output = run_bounded(
+            command, args.fuzz_s + FUZZ_EXTRA_S, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, text=True, errors="replace")
+    runs = RUNS.search(output)
+    good = status == 0 and runs
+    what = f"{runs[1]} runs" if runs else "hung" if status is None else f"ended with status {status}"
+    text = f"{'ok  ' if good else 'FAIL'} {name}_fuzz ({what}, seed {args.fuzz_seed}, {time.monotonic() - began:.1f} s)\n"
+    sys.stdout.write(text if good else output[-20000:] + f"repeat it: {program} {FINDINGS}/{name}-...\n" + text)
+    sys.stdout.flush()
+    return Count(1, 0) if good else Count(0, 1)
+
+
 def run_system(args):
     """The pytest suite; counted from its JUnit report, so that nothing on the terminal is parsed."""
     os.makedirs("build", exist_ok=True)
@@ -90,6 +124,10 @@ def run_system(args):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--unit", action="append", default=[], metavar="PROGRAM", help="a cmocka program")
+    parser.add_argument("--fuzz", action="append", default=[], metavar="PROGRAM", help="a libFuzzer target")
+    parser.add_argument("--fuzz-s", type=int, default=3, help="how long a target goes on")
+    parser.add_argument("--fuzz-seed", type=int, default=1, help="0: a new one")
+    parser.add_argument("--fuzz-keep", action="store_true", help="keep the inputs that found new ways, in build/fuzz/corpus")
     parser.add_argument("--system", metavar="FOLDER", help="the pytest suite")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has pytest")
     parser.add_argument("--bin", default="build/release/bin", help="the programs under test")
@@ -97,9 +135,13 @@ def main():
     jobs = 2 * (os.cpu_count() or 1)  # they wait more than they work
     parser.add_argument("--jobs", type=int, default=jobs, help="unit test programs at a time")
     args = parser.parse_args()
+    args.fuzz_seed = args.fuzz_seed or random.randrange(1, 2**31)
     total = Count()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:
         for count in pool.map(run_unit, args.unit):
+            total.add(count)
+    with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:  # these do nothing but work
+        for count in pool.map(lambda program: run_fuzz(program, args), args.fuzz):
             total.add(count)
     if args.system:
         total.add(run_system(args))

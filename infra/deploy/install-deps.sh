@@ -10,7 +10,7 @@ declare -A sets=(
         libprotobuf-c-dev protobuf-c-compiler libjansson-dev libuv1-dev libssl-dev libyaml-dev"
     [run]="redis-server ca-certificates"
     [unit]="libcmocka-dev python3"
-    [test]="libcmocka-dev python3 python3-venv default-jre-headless maven ca-certificates curl"
+    [test]="libcmocka-dev python3 python3-venv default-jre-headless maven ca-certificates curl clang libclang-rt-dev"
     [check]="libcmocka-dev python3 git clang clang-format clang-tidy shellcheck universal-ctags gcovr"
     [bench]="wrk"
     [bare]="debootstrap"
