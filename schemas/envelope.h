@@ -2,8 +2,8 @@
  * Everything decoded is checked: size, number of fields, UTF-8 without NUL in text, ids and
  * fingerprints of their exact size, known kinds, times of the years 1970 to 9999; memory is taken
  * from one arena with a budget. Fields of newer versions are kept and carried on when a decoded
- * struct is encoded again: those of Facts, Command, Event and Record. thread: any; a decoded object belongs to its caller.
- * SPDX-License-Identifier: Apache-2.0 */
+ * struct is encoded again: those of Facts, Command, Event and Record. thread: any; a decoded object
+ * belongs to its caller. SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_ENVELOPE_H
 #define SCHEMAS_ENVELOPE_H
 
