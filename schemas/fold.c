@@ -23,13 +23,26 @@ static uint32_t phase_of(enum job_event_kind kind)
     return 4;
 }
 
+/* A job that is held where it is keeps turn and attempt: after that, what follows the hold's end is
+ * news, another hold too. */
+static bool follows_hold(const struct job_event *event, const struct job_record *record)
+{
+    if (record->state != JOB_HELD)
+        return false;
+    if (event->kind == JOB_EVENT_STARTED)
+        return event->started_at_ms >= record->next_at_ms;
+    if (event->kind == JOB_EVENT_HELD)
+        return event->next_at_ms > record->next_at_ms;
+    return event->kind == JOB_EVENT_RETRYING;
+}
+
 static bool is_newer(const struct job_event *event, const struct job_record *record)
 {
     if (event->turn != record->turn)
         return event->turn > record->turn;
     if (event->attempt != record->attempt)
         return event->attempt > record->attempt;
-    return phase_of(event->kind) > record->phase;
+    return phase_of(event->kind) > record->phase || follows_hold(event, record);
 }
 
 bool fold_event(const struct job_record *record, const struct job_event *event, int64_t offset,
@@ -38,6 +51,8 @@ bool fold_event(const struct job_record *record, const struct job_event *event, 
     enum job_state state = job_event_state(event->kind);
     bool terminal = job_state_is_terminal(state);
     if (record) {
+        if (offset <= record->version) /* the log is read again */
+            return false;
         if (!job_state_may_move(record->state, state) && !(terminal && MUTANT(last_terminal_wins)))
             return false;
         if (!terminal && !is_newer(event, record))

@@ -4,7 +4,7 @@
  * A record is a function of one replies partition alone (the events of a job lie in one, in the
  * order that counts):
  *   - events are ordered by (turn, attempt, phase); one that is not newer than the record changes
- * nothing,
+ * nothing; a job that was held where it is goes on within its attempt, when the hold has ended,
  *   - the first terminal event wins, whatever its turn; after it nothing changes.
  * The job's first command gives a record of its own (state queued or scheduled) for the time before
  * any event. A reader merges the two: whatever the order in which they were written, the answer is

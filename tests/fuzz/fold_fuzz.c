@@ -50,7 +50,7 @@ static bool is_ahead(const struct job_record *next, const struct job_record *rec
         return next->turn > record->turn;
     if (next->attempt != record->attempt)
         return next->attempt > record->attempt;
-    return next->phase > record->phase;
+    return next->phase > record->phase || record->state == JOB_HELD; /* held where it is */
 }
 
 static void require_step(const struct job_record *record, const struct job_record *next,

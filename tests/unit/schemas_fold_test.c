@@ -191,6 +191,49 @@ static void an_older_event_changes_nothing(void **state)
     assert_false(fold_event(&record, &newer, 7, &unused));
 }
 
+/* A job of an ordered queue is tried again and held at its own place: the turn stays.
+ * proves P-37b */
+static void within_a_turn_attempts_and_holds_follow_each_other(void **state)
+{
+    (void)state;
+    static const struct {
+        enum job_event_kind kind;
+        uint32_t attempt;
+        int64_t started_at_ms, next_at_ms;
+        bool news;
+    } told[] = {
+        { JOB_EVENT_STARTED, 1, 1000, 0, true },
+        { JOB_EVENT_RETRYING, 1, 1000, 2000, true },
+        { JOB_EVENT_STARTED, 1, 1000, 0, false }, /* a copy, late */
+        { JOB_EVENT_HELD, 2, 0, 3000, true },
+        { JOB_EVENT_HELD, 2, 0, 3000, false },
+        { JOB_EVENT_HELD, 2, 0, 5000, true },
+        { JOB_EVENT_STARTED, 2, 4000, 0, false }, /* before the hold */
+        { JOB_EVENT_STARTED, 2, 5000, 0, true },
+        { JOB_EVENT_HELD, 2, 5000, 7000, true },
+        { JOB_EVENT_RETRYING, 2, 7001, 8000, true },
+        { JOB_EVENT_RETRYING, 1, 1000, 2000, false },
+        { JOB_EVENT_SUCCEEDED, 3, 8000, 0, true },
+    };
+    struct job_event log[sizeof told / sizeof *told];
+    struct job_record record;
+    struct job_record changed;
+    for (size_t i = 0; i < sizeof told / sizeof *told; i++) {
+        log[i] = event(told[i].kind, 0, told[i].attempt);
+        log[i].started_at_ms = told[i].started_at_ms;
+        log[i].next_at_ms = told[i].next_at_ms;
+        bool news = fold_event(i ? &record : NULL, &log[i], (int64_t)i, &changed);
+        if (news != told[i].news)
+            fail_msg("event %zu", i);
+        if (news)
+            record = changed;
+        for (size_t again = 0; again <= i; again++) /* read again, the log has no news */
+            assert_false(fold_event(&record, &log[again], (int64_t)again, &changed));
+    }
+    assert_int_equal(record.state, JOB_SUCCEEDED);
+    assert_int_equal(record.attempt, 3);
+}
+
 static void a_live_job_keeps_its_last_failure(void **state)
 {
     (void)state;
@@ -249,6 +292,7 @@ int main(void)
         cmocka_unit_test(terminal_is_final_and_moves_are_legal),
         cmocka_unit_test(the_first_terminal_event_wins_whatever_its_turn),
         cmocka_unit_test(an_older_event_changes_nothing),
+        cmocka_unit_test(within_a_turn_attempts_and_holds_follow_each_other),
         cmocka_unit_test(a_live_job_keeps_its_last_failure),
         cmocka_unit_test(only_the_first_command_makes_a_record),
         cmocka_unit_test(states_have_texts_and_letters_of_their_own),
