@@ -34,7 +34,9 @@ static void open_queues(struct worker *worker)
     for (size_t i = 0; i < config->queue_count; i++) {
         if (serves(config, config->queues[i].name))
             worker->queues[worker->queue_count++] =
-                (struct worker_queue){ .worker = worker, .name = config->queues[i].name };
+                (struct worker_queue){ .worker = worker,
+                                       .name = config->queues[i].name,
+                                       .ordered = config->queues[i].ordered };
     }
 }
 
@@ -87,6 +89,7 @@ static void on_tick(void *arg)
     struct worker *worker = arg;
     worker->ticked_at_ms = clock_monotonic_ms();
     partition_ask_epochs(worker);
+    order_tell(worker);
     bool joined = true;
     for (size_t i = 0; i < worker->queue_count; i++)
         joined = joined && worker->queues[i].consumer &&
@@ -308,6 +311,7 @@ enum err_code worker_open(struct service *service, struct worker **ret_worker, s
         worker->random = 1;
     open_queues(worker);
     open_metrics(worker);
+    order_open(worker);
     enum err_code code = open_clients(worker, err);
     if (code) {
         worker_close(worker);

@@ -135,7 +135,10 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
     case GATE_AGAIN_OTHER:
     case GATE_SUSPECT:
     case GATE_UNKNOWN:
-        run(attempt);
+        if (order_recall(attempt, answer))
+            give_room(attempt);
+        else
+            run(attempt);
         return;
     case GATE_STALE:
         give_room(attempt);

@@ -1,13 +1,17 @@
 /* What the worker's files share. worker.c wires clients and service; worker_partition.c turns
  * deliveries into attempts and keeps windows; worker_dispatch.c decides what runs when;
- * worker_outcome.c publishes what became of an attempt.
+ * worker_outcome.c publishes what became of an attempt; worker_order.c keeps the jobs of a key in
+ * their order.
  *
  * The life of an attempt (struct attempt), each state with the place it is kept:
  *
- *   delivered -> EARLY (partition's list, while the partition's epoch is being asked for)
+ *   delivered -> BEHIND (ordered queues: in the line of its key, until those before it are done)
+ *             -> EARLY (partition's list, while the partition's epoch is being asked for)
  *             -> WAITING (a timer, until due) -> READY (its type's lane)
  *             -> ASKED (a batch at the gate)  -> RUNNING (its handler; worker's list for `started`)
  *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window
+ *
+ * An attempt of an ordered queue that is to be tried again goes from PUBLISHING back to WAITING.
  *
  * A partition that is revoked drops what has not begun; what runs goes on and is published: the
  * gate and the fold make that harmless.
@@ -23,10 +27,12 @@
 #include "infra/redis.h"
 #include "producers/publish.h"
 #include "schemas/envelope.h"
+#include "schemas/key_lines.h"
 #include "schemas/topic.h"
 #include "schemas/window.h"
 
 enum attempt_state {
+    ATTEMPT_BEHIND,
     ATTEMPT_EARLY,
     ATTEMPT_WAITING,
     ATTEMPT_READY,
@@ -35,8 +41,9 @@ enum attempt_state {
     ATTEMPT_PUBLISHING
 };
 
-/* The records that an outcome consists of, in the order in which each waits for the one before. */
-enum publication { PUBLISH_NOTHING, PUBLISH_EVENT, PUBLISH_NEXT, PUBLISH_DEAD };
+/* The records that an outcome consists of, in the order in which each waits for the one before.
+ * PUBLISH_WAIT is none: the attempt goes back to waiting (ordered queues). */
+enum publication { PUBLISH_NOTHING, PUBLISH_EVENT, PUBLISH_NEXT, PUBLISH_DEAD, PUBLISH_WAIT };
 
 struct attempt {
     struct attempt *next, *previous;            /* in the list of its state */
@@ -52,6 +59,10 @@ struct attempt {
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
     struct loop_timer *due;
     struct handler_run *run;
+    struct key_place place; /* ordered queues: in the line of its key; no owner: in none */
+    uint32_t next_attempt;  /* ordered queues: its number when it has waited */
+    bool blocked;           /* ordered queues: waits where it is, its key behind it */
+    bool recalled; /* what the gate had kept of it is known, or was decided here: asked no more */
     int64_t started_at_ms, started_monotonic_us;
     bool started_told;
     bool cancelled; /* by revoke or shutdown */
@@ -95,6 +106,7 @@ struct worker_type {
 struct worker_queue {
     struct worker *worker;
     const char *name;
+    bool ordered;
     struct kafka_consumer *consumer;
     struct worker_partition *partitions;
 };
@@ -119,8 +131,10 @@ struct worker_partition {
     struct loop_timer *drain;
     struct attempt *attempts; /* all, by sibling */
     struct attempt_list early;
-    size_t under_way;  /* ASKED, RUNNING, PUBLISHING */
-    size_t references; /* attempts, open questions, and the assignment */
+    struct key_lines *lines; /* ordered queues, else NULL */
+    size_t held_bytes;       /* its part of the worker's */
+    size_t under_way;        /* ASKED, RUNNING, PUBLISHING */
+    size_t references;       /* attempts, open questions, and the assignment */
 };
 
 struct worker {
@@ -148,6 +162,8 @@ struct worker {
     struct kafka_watch *watch;
     int64_t drain_until_ms;
     struct attempt_list running;
+    struct attempt_list blocked; /* heads of their keys that wait for a retry or hold */
+    size_t ordered_partitions;
     struct attempt *untold; /* the oldest running attempt that `started` has not been told of */
     bool started_armed;
     struct attempt_list
@@ -159,6 +175,7 @@ struct worker {
     uint64_t random;
     struct service_condition *kafka_ready, *redis_ready;
     struct metric *gate_verdicts[GATE_VERDICT_COUNT];
+    struct metric *keys_blocked, *head_age, *unkept;
     struct metric *in_flight_gauge, *held_gauge, *poison, *forgotten, *window_gauge;
 };
 
@@ -177,7 +194,9 @@ bool partition_waits_for_epoch(const struct worker_partition *partition);
 /* The gate says that the partition was assigned to somebody else after us. */
 void partition_stale(struct worker_partition *partition);
 void partition_unref(struct worker_partition *partition);
-/* The attempt is over: its ticket is done, its memory goes. */
+/* Whoever is first in the line of its key, or in none, takes its way: unknown, due later, ready. */
+void partition_begin(struct attempt *attempt);
+/* The attempt is over: its ticket is done, its memory goes; the next of its key begins. */
 void partition_attempt_done(struct attempt *attempt);
 /* Its ticket is done although the attempt goes on (a mutant's: nothing else may). */
 void partition_attempt_counts_as_done(struct attempt *attempt);
@@ -197,11 +216,44 @@ void dispatch_run(void *arg);
 /* Tells `started` for attempts that run for long; re-arms the timer (arg: the worker). */
 void dispatch_tell_started(void *arg);
 
+/* --- worker_order.c: ordered queues --- */
+void order_open(struct worker *worker);
+/* A partition of an ordered queue has come, and has gone. */
+void order_assigned(struct worker_partition *partition);
+void order_revoked(struct worker_partition *partition);
+/* Bytes of commands that the partition may hold before it is paused: blocked keys must not use up
+ * what the other partitions live on. */
+size_t order_share(const struct worker_partition *partition);
+/* Takes its place in the line of its key. False: others are before it, it is begun
+ * (partition_begin) when the last of them is done. */
+bool order_join(struct attempt *attempt);
+/* Out of the line and whatever list it waits in; returns who is first by that, or NULL. */
+struct attempt *order_leave(struct attempt *attempt);
+/* Whether the attempt's job waits in this worker, at its own offset, instead of being handed on. */
+bool order_keeps(const struct attempt *attempt);
+/* An attempt of an ordered queue waits until `until_ms` (at the latest until its job's last moment)
+ * and is then number `next_attempt`: the next one after a failure, the same one for a hold. The
+ * gate keeps both, then `event` (retrying, held) is told with what attempt->failure says. From any
+ * state but PUBLISHING, out of every list; its room must have been given back. */
+void order_postpone(struct attempt *attempt, enum job_event_kind event, uint32_t next_attempt,
+                    int64_t until_ms);
+/* Everything has been told (PUBLISH_WAIT): it waits. */
+void order_wait(struct attempt *attempt);
+/* What the gate kept of an attempt (ASKED) counts from now on. True: it is not due yet, and waits.
+ */
+bool order_recall(struct attempt *attempt, const struct gate_answer *answer);
+/* The partition is lost: calls of ordered jobs end, or they would go on beside the next owner's. */
+void order_abort(struct worker_partition *partition);
+/* Twice a second. */
+void order_tell(struct worker *worker);
+
 /* --- worker_outcome.c --- */
 /* What a handler said; arg: the attempt. */
 void outcome_of_handler(void *arg, const struct outcome *outcome);
 /* The attempt is due so late that it waits in a delay topic. */
 void outcome_wait(struct attempt *attempt);
+/* The attempt has been postponed (order_postpone): attempt->event is told, then it waits. */
+void outcome_postponed(struct attempt *attempt);
 /* The attempt ends without having run. */
 void outcome_expired(struct attempt *attempt);
 void outcome_failed(struct attempt *attempt, const struct err *err);

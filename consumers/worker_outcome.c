@@ -132,6 +132,7 @@ static enum err_code publish_current(struct attempt *attempt, struct err *err)
     case PUBLISH_DEAD:
         return publish_dead_letter(attempt, err);
     case PUBLISH_NOTHING:
+    case PUBLISH_WAIT:
         break;
     }
     return ERR_OK;
@@ -171,6 +172,10 @@ static void publish_step(struct attempt *attempt)
     size_t steps = sizeof attempt->plan / sizeof *attempt->plan;
     if (attempt->step == steps || attempt->plan[attempt->step] == PUBLISH_NOTHING) {
         partition_attempt_done(attempt);
+        return;
+    }
+    if (attempt->plan[attempt->step] == PUBLISH_WAIT) {
+        order_wait(attempt);
         return;
     }
     struct err err;
@@ -216,6 +221,11 @@ static void begin(struct attempt *attempt, enum publication first, enum publicat
     attempt->step = 0;
     if (MUTANT(done_before_acknowledged))
         partition_attempt_counts_as_done(attempt);
+    if (MUTANT(next_of_key_before_acknowledged) && second != PUBLISH_WAIT) {
+        struct attempt *next = order_leave(attempt);
+        if (next)
+            partition_begin(next);
+    }
     publish_step(attempt);
 }
 
@@ -288,7 +298,10 @@ static void fail_or_retry(struct attempt *attempt, const struct outcome *outcome
     attempt->next_at_ms = next_at_ms;
     metric_add(attempt->type->retried, 1);
     log_failure(attempt, LOG_INFO, "failed; to be tried again");
-    begin(attempt, PUBLISH_NEXT, PUBLISH_EVENT);
+    if (order_keeps(attempt) && !MUTANT(ordered_retry_handed_on))
+        order_postpone(attempt, JOB_EVENT_RETRYING, command->attempt + 1, next_at_ms);
+    else
+        begin(attempt, PUBLISH_NEXT, PUBLISH_EVENT);
 }
 
 static bool result_fits(struct attempt *attempt, const struct outcome *outcome)
@@ -336,6 +349,11 @@ void outcome_wait(struct attempt *attempt)
 {
     attempt->next_at_ms = attempt->command->due_at_ms;
     begin(attempt, PUBLISH_NEXT, PUBLISH_NOTHING);
+}
+
+void outcome_postponed(struct attempt *attempt)
+{
+    begin(attempt, PUBLISH_EVENT, PUBLISH_WAIT);
 }
 
 void outcome_expired(struct attempt *attempt)

@@ -47,6 +47,7 @@ void partition_unref(struct worker_partition *partition)
         return;
     assert(!partition->attempts);
     window_free(partition->window);
+    key_lines_free(partition->lines);
     loop_timer_free(partition->drain);
     free(partition->topic);
     free(partition);
@@ -181,6 +182,7 @@ void partition_assign(void *arg, struct kafka_partition *handle, const struct ka
     };
     queue->partitions = partition;
     kafka_partition_set_context(handle, partition);
+    order_assigned(partition);
     ask_epoch(partition);
     if (start->lost || start->reset)
         log_write(
@@ -206,6 +208,7 @@ static void release(struct worker_partition *partition)
 
 static void on_drain_over(void *arg)
 {
+    order_abort(arg);
     release(arg);
 }
 
@@ -241,6 +244,8 @@ void partition_revoke(void *arg, struct kafka_partition *handle, bool lost)
     } else if (!lost) {
         commit_partition(partition);
     }
+    if (lost)
+        order_abort(partition);
 }
 
 void partition_revoked(void *arg)
@@ -262,6 +267,7 @@ void partition_revoked(void *arg)
         log_write(queue->worker->log, LOG_INFO, "worker", NULL,
                   "%s/%d revoked, %zu attempts under way", partition->topic, partition->number,
                   partition->under_way);
+        order_revoked(partition);
         partition_unref(partition);
     }
 }
@@ -292,17 +298,22 @@ void partition_balance(struct worker_partition *partition)
         return;
     int64_t span = window_span(partition->window);
     int64_t span_max = partition->worker->config->worker.window_span;
+    size_t share = order_share(partition);
     bool paused = kafka_partition_is_paused(partition->handle);
-    if (!paused && (partition->worker->all_paused || span >= span_max))
+    if (!paused &&
+        (partition->worker->all_paused || span >= span_max || partition->held_bytes > share))
         kafka_partition_pause(partition->handle);
-    else if (paused && !partition->worker->all_paused && span <= span_max / 2)
+    else if (paused && !partition->worker->all_paused && span <= span_max / 2 &&
+             partition->held_bytes <= share / 2)
         kafka_partition_resume(partition->handle);
 }
 
-static void attempt_free(struct attempt *attempt)
+/* Returns who is first in the line of its key by that, or NULL. */
+static struct attempt *attempt_free(struct attempt *attempt)
 {
     struct worker_partition *partition = attempt->partition;
     struct worker *worker = partition->worker;
+    struct attempt *next = order_leave(attempt);
     if (attempt->sibling_previous)
         attempt->sibling_previous->sibling = attempt->sibling;
     else
@@ -310,6 +321,7 @@ static void attempt_free(struct attempt *attempt)
     if (attempt->sibling)
         attempt->sibling->sibling_previous = attempt->sibling_previous;
     worker->held_bytes -= attempt->bytes;
+    partition->held_bytes -= attempt->bytes;
     metric_set(worker->held_gauge, (double)worker->held_bytes);
     loop_timer_free(attempt->due);
     envelope_free(attempt->envelope);
@@ -327,6 +339,7 @@ static void attempt_free(struct attempt *attempt)
     if (was_under_way && --partition->under_way == 0)
         release(partition);
     partition_unref(partition);
+    return next;
 }
 
 void partition_attempt_counts_as_done(struct attempt *attempt)
@@ -343,7 +356,9 @@ void partition_attempt_done(struct attempt *attempt)
 {
     if (!MUTANT(done_before_acknowledged))
         partition_attempt_counts_as_done(attempt);
-    attempt_free(attempt);
+    struct attempt *next = attempt_free(attempt);
+    if (next)
+        partition_begin(next);
 }
 
 void partition_attempt_drop(struct attempt *attempt)
@@ -368,27 +383,19 @@ static struct worker_type *find_type(const struct worker *worker, struct span na
     return NULL;
 }
 
-/* A readable command: expired, unknown, due later, or ready. */
-static void admit(struct attempt *attempt)
+void partition_begin(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
     const struct job_facts *facts = &attempt->command->facts;
     int64_t now_ms = clock_wall_ms();
-    if (facts->forget_at_ms && now_ms >= facts->forget_at_ms) {
-        metric_add(worker->forgotten,
-                   1); /* its record is gone from every view: nothing may begin anew */
-        attempt->partition->under_way++;
-        attempt->state = ATTEMPT_PUBLISHING;
-        partition_attempt_done(attempt);
-        return;
-    }
     attempt->type = find_type(worker, facts->type);
     if (!attempt->type) {
         struct err err;
         err_field(&err, ERR_UNKNOWN_TYPE, "type",
                   "this worker's configuration has no type \"%.*s\"", SPAN_ARG(facts->type));
         outcome_failed(attempt, &err);
-    } else if (topic_tier_for(worker->publish.tiers, worker->publish.tier_count,
+    } else if (!order_keeps(attempt) &&
+               topic_tier_for(worker->publish.tiers, worker->publish.tier_count,
                               attempt->command->due_at_ms - now_ms)) {
         outcome_wait(attempt);
     } else if (attempt->command->due_at_ms > now_ms) {
@@ -397,6 +404,22 @@ static void admit(struct attempt *attempt)
         loop_timer_start(attempt->due, attempt->command->due_at_ms - now_ms, 0);
     } else {
         dispatch_ready(attempt);
+    }
+}
+
+/* A readable command: forgotten, behind others of its key, or to begin. */
+static void admit(struct attempt *attempt)
+{
+    struct worker *worker = attempt->partition->worker;
+    const struct job_facts *facts = &attempt->command->facts;
+    if (facts->forget_at_ms && clock_wall_ms() >= facts->forget_at_ms) {
+        metric_add(worker->forgotten,
+                   1); /* its record is gone from every view: nothing may begin anew */
+        attempt->partition->under_way++;
+        attempt->state = ATTEMPT_PUBLISHING;
+        partition_attempt_done(attempt);
+    } else if (order_join(attempt)) {
+        partition_begin(attempt);
     }
 }
 
@@ -418,6 +441,7 @@ void partition_record(void *arg, const struct kafka_record *record)
     partition->attempts = attempt;
     partition->references++;
     worker->held_bytes += attempt->bytes;
+    partition->held_bytes += attempt->bytes;
     metric_set(worker->held_gauge, (double)worker->held_bytes);
 
     struct err err;

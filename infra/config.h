@@ -129,6 +129,7 @@ struct config_queue {
     char *name;
     int64_t partitions;
     bool ordered;
+    int64_t ordered_max_age_ms; /* ordered: the longest max_age of its types, and their default */
 };
 
 struct config_target {

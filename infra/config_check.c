@@ -227,6 +227,7 @@ void config_check(struct config_loader *loader)
     check_secrets(loader);
     check_recorder(loader);
     check_tiers(loader);
+    config_check_ordered(loader);
     check_retention(loader, "kafka.retention_commands",
                     loader->config->kafka.retention_commands_ms);
     check_retention(loader, "kafka.retention_replies", loader->config->kafka.retention_replies_ms);

@@ -10,6 +10,9 @@
 void config_check(struct config_loader *loader);
 /* The part about job types (config_check_type.c). */
 void config_check_types(struct config_loader *loader);
+/* Types of ordered queues: gives them their default max_age, and refuses a longer one. Before
+ * anything that reads max_age. */
+void config_check_ordered(struct config_loader *loader);
 
 #define CONFIG_PATH_SIZE 256
 /* Notes a mistake at the place where `path` was written. */

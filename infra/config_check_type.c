@@ -5,6 +5,7 @@
 
 #include "schemas/json.h"
 #include "schemas/template.h"
+#include "schemas/timefmt.h"
 
 #include <stdio.h>
 
@@ -162,6 +163,29 @@ static void check_example(const struct checked *checked)
     else if (json_type_of(json) != JSON_TYPE_OBJECT)
         PROBLEM(checked, "example", "must be a JSON object, as every payload");
     json_free(json);
+}
+
+/* A job that cannot be done stands in the way of its key until it expires. */
+void config_check_ordered(struct config_loader *loader)
+{
+    for (size_t i = 0; i < loader->config->type_count; i++) {
+        struct config_type *type = &loader->config->types[i];
+        const struct checked checked = { loader, type };
+        const struct config_queue *queue = config_find_queue(loader->config, span_of(type->queue));
+        if (!queue || !queue->ordered)
+            continue;
+        if (!has(&checked, "max_age")) {
+            type->max_age_ms = queue->ordered_max_age_ms;
+        } else if (type->max_age_ms > queue->ordered_max_age_ms) {
+            struct buf limit = BUF_INIT(64);
+            timefmt_duration(queue->ordered_max_age_ms, &limit);
+            PROBLEM(&checked, "max_age",
+                    "is longer than the %s that queues.%s.ordered_max_age allows: a job of an "
+                    "ordered queue stands in the way of its key; lower this, or raise that",
+                    limit.data, queue->name);
+            buf_free(&limit);
+        }
+    }
 }
 
 void config_check_types(struct config_loader *loader)

@@ -200,7 +200,9 @@ static const struct config_key root_keys[] = {
           "beyond it the partition pauses."),
       RANGE(64, 1048576) },
     { KEY("worker.held_max", CONFIG_SIZE, worker.held_bytes_max, "64MiB",
-          "Bytes of commands taken and not done; beyond it fetching pauses."),
+          "Bytes of commands taken and not done; beyond it fetching pauses. Half of it, in equal "
+          "parts, is "
+          "what partitions of ordered queues may hold."),
       RANGE(2 * MIB, 16 * GIB) },
     { KEY("worker.started_after", CONFIG_DURATION, worker.started_after_ms, "50ms",
           "An attempt that runs for so long is reported as running; a shorter one costs one event "
@@ -253,7 +255,12 @@ static const struct config_key queue_keys[] = {
           "it."),
       RANGE(1, 1024) },
     { KEY("ordered", CONFIG_BOOL, ordered, "false",
-          "Jobs of one ordering key run one at a time, in the order of their submission.") },
+          "Jobs of one ordering key run one at a time, in the order of their submission. They need "
+          "a `key`, and cannot be put off.") },
+    { KEY("ordered_max_age", CONFIG_DURATION, ordered_max_age_ms, "1h",
+          "Ordered queues: the longest `max_age` of the queue's types, and what it is when they do "
+          "not say; for so long a job may stand in the way of its key."),
+      RANGE(SECOND, DAY) },
 };
 #undef BASE
 
@@ -344,7 +351,7 @@ static const struct config_key type_keys[] = {
       RANGE(0, 7 * DAY) },
     { KEY("max_age", CONFIG_DURATION, max_age_ms, "24h",
           "No attempt starts later than this after the job was submitted (or was to run): it "
-          "expires."),
+          "expires. In an ordered queue at most, and by default, `ordered_max_age`."),
       RANGE(SECOND, 365 * DAY) },
     { KEY("retention", CONFIG_DURATION, retention_ms, "24h",
           "How long a record can be read after the job's last moment; then it is forgotten."),

@@ -41,6 +41,8 @@ struct load_options {
     const char *path; /* before /v1/jobs: "" or "/errand" */
     const char *type;
     struct span payload; /* JSON; "{{n}}" in it is the number of the job */
+    const char *key; /* the ordering key, for types of ordered queues; "{{n}}" as in the payload;
+                        NULL none */
     enum load_mode mode;
     int64_t rate;        /* thousandths a second; 0: closed loop */
     int64_t connections; /* closed loop: how many; open loop: at most */

@@ -51,6 +51,10 @@ static char *make_text(const struct load_options *options)
     buf_add_json_string(&text, span_of(options->type));
     buf_add_text(&text, ",\"payload\":");
     buf_add_span(&text, options->payload);
+    if (options->key) {
+        buf_add_text(&text, ",\"key\":");
+        buf_add_json_string(&text, span_of(options->key));
+    }
     buf_add_char(&text, '}');
     return buf_take(&text);
 }

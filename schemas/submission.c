@@ -9,10 +9,11 @@
 
 #include <stdio.h>
 
-#define KEY_SIZE_MAX        255
+#define IDEMPOTENCY_KEY_MAX 255
 #define CANONICAL_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
-static const char *const members[] = { "type", "payload", "labels", "delay", "run_at", "deadline" };
+static const char *const members[] = { "type",   "payload",  "labels", "delay",
+                                       "run_at", "deadline", "key" };
 #define MEMBER_COUNT (sizeof members / sizeof *members)
 
 /* Collects labels, or the first error. */
@@ -37,10 +38,11 @@ static void check_member(void *arg, struct span name, const struct json *value)
     snprintf(field, sizeof field, "%.*s", (int)(name.size < 60 ? name.size : 60),
              (const char *)name.data);
     const char *near = suggest_nearest(name, members, MEMBER_COUNT);
-    reading->code = err_field(
-        reading->err, ERR_UNKNOWN_FIELD, field, "there is no field \"%s\"%s%s%s", field,
-        near ? "; did you mean \"" : " (there are: type, payload, labels, delay, run_at, deadline)",
-        near ? near : "", near ? "\"?" : "");
+    reading->code =
+        err_field(reading->err, ERR_UNKNOWN_FIELD, field, "there is no field \"%s\"%s%s%s", field,
+                  near ? "; did you mean \""
+                       : " (there are: type, payload, labels, delay, run_at, deadline, key)",
+                  near ? near : "", near ? "\"?" : "");
 }
 
 static void read_label(void *arg, struct span name, const struct json *value)
@@ -141,6 +143,18 @@ static enum err_code read_deadline(struct submission *submission, struct err *er
                      "now such as \"30s\", of at most 3650 days");
 }
 
+static enum err_code read_key(struct submission *submission, struct err *err)
+{
+    const struct json *key = json_get(submission->json, "key");
+    submission->key = json_text(key);
+    if (!key || (submission->key.size > 0 && submission->key.size <= SUBMISSION_KEY_MAX))
+        return ERR_OK;
+    return err_field(err, ERR_INVALID_FIELD, "key",
+                     "key is a string of 1 to %d bytes: jobs of one key run one at a time, in the "
+                     "order of their submission",
+                     SUBMISSION_KEY_MAX);
+}
+
 static enum err_code read_members(struct submission *submission, struct span body,
                                   const struct submission_limits *limits, struct err *err)
 {
@@ -172,6 +186,8 @@ static enum err_code read_members(struct submission *submission, struct span bod
         code = read_run_at(submission, err);
     if (code == ERR_OK)
         code = read_deadline(submission, err);
+    if (code == ERR_OK)
+        code = read_key(submission, err);
     return code;
 }
 
@@ -198,6 +214,28 @@ void submission_clear(struct submission *submission)
     submission->json = NULL;
 }
 
+enum err_code submission_check_order(const struct submission *submission, const char *queue,
+                                     bool ordered, struct err *err)
+{
+    const char *put_off = submission->run_at_ms ? "run_at" : "delay";
+    if (!ordered && submission->key.size)
+        return err_field(err, ERR_INVALID_FIELD, "key",
+                         "jobs of the queue \"%s\" have no order: leave the key out, or submit a "
+                         "type of an ordered queue",
+                         queue);
+    if (ordered && !submission->key.size)
+        return err_field(err, ERR_MISSING_FIELD, "key",
+                         "key is required: the queue \"%s\" is ordered, jobs of one key run one "
+                         "at a time, in the order of their submission",
+                         queue);
+    if (ordered && (submission->delay_ms >= 0 || submission->run_at_ms))
+        return err_field(err, ERR_INVALID_FIELD, put_off,
+                         "a job of the ordered queue \"%s\" cannot be put off: the jobs of its "
+                         "key would wait behind it",
+                         queue);
+    return ERR_OK;
+}
+
 void submission_fingerprint(const struct submission *submission, uint8_t ret[JOB_FINGERPRINT_SIZE])
 {
     struct buf canonical = BUF_INIT(CANONICAL_BYTES_MAX);
@@ -213,7 +251,7 @@ static enum err_code key_error(struct err *err)
 {
     return err_field(err, ERR_INVALID_PARAMETER, "Idempotency-Key",
                      "an idempotency key is a quoted string of 1 to %d printable ASCII characters",
-                     KEY_SIZE_MAX);
+                     IDEMPOTENCY_KEY_MAX);
 }
 
 enum err_code submission_idempotency_key(struct span header, struct buf *store, struct err *err)
@@ -242,7 +280,7 @@ enum err_code submission_idempotency_key(struct span header, struct buf *store, 
         }
         buf_add_char(store, c);
     }
-    if (store->size == 0 || store->size > KEY_SIZE_MAX || store->overflow)
+    if (store->size == 0 || store->size > IDEMPOTENCY_KEY_MAX || store->overflow)
         return key_error(err);
     return ERR_OK;
 }

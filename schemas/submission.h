@@ -20,6 +20,7 @@ struct submission_limits {
 
 #define SUBMISSION_LABEL_NAME_MAX  63
 #define SUBMISSION_LABEL_VALUE_MAX 255
+#define SUBMISSION_KEY_MAX         255 /* bytes */
 
 /* Borrows from the body, except for what `json` keeps. */
 struct submission {
@@ -31,6 +32,7 @@ struct submission {
     int64_t run_at_ms;         /* 0: none; else a time that a command can carry */
     int64_t deadline_ms;       /* 0: none */
     int64_t deadline_after_ms; /* the same as a duration from acceptance; 0: none */
+    struct span key;           /* the ordering key; empty: none */
     struct json *json;
 };
 
@@ -39,6 +41,10 @@ struct submission {
 enum err_code submission_parse(struct span body, const struct submission_limits *limits,
                                struct submission *ret_submission, struct err *err) MUST_CHECK;
 void submission_clear(struct submission *submission);
+/* What an ordered queue asks for, and what another one does not take: a key is needed there and
+ * refused here; a job of an ordered queue cannot be put off. */
+enum err_code submission_check_order(const struct submission *submission, const char *queue,
+                                     bool ordered, struct err *err) MUST_CHECK;
 /* The fingerprint of the canonical body (RFC 8785 in spirit: members sorted, no white space): equal
  * for bodies that mean the same. */
 void submission_fingerprint(const struct submission *submission, uint8_t ret[JOB_FINGERPRINT_SIZE]);

@@ -37,6 +37,7 @@ static const struct option_spec submit_options[] = {
     { "data", 'd', OPTION_TEXT, "JSON|@FILE|-", "the payload (default {})" },
     { "wait", 'w', OPTION_OPTIONAL_DURATION, "30s", "wait until it is finished" },
     { "idempotency-key", 'k', OPTION_TEXT, "KEY", "the same key is the same job (default: a random one)" },
+    { "key", 0, OPTION_TEXT, "KEY", "the ordering key, for types of ordered queues: one job of a key at a time" },
     { "label", 'l', OPTION_LIST, "NAME=VALUE", "a label; as often as you like" },
     OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
 };
@@ -54,6 +55,7 @@ static const struct option_spec load_options[] = {
     { "duration", 0, OPTION_DURATION, "TIME", "how long (default 10s)" },
     { "count", 'n', OPTION_COUNT, "N", "how many instead" },
     { "data", 'd', OPTION_TEXT, "JSON|@FILE|-", "the payload; {{n}} is the number of the job" },
+    { "key", 0, OPTION_TEXT, "KEY", "the ordering key, for types of ordered queues; {{n}} is the number of the job" },
     { "mode", 0, OPTION_CHOICE, "submit|e2e", "measure until accepted, or until finished (default submit)" },
     { "ids", 0, OPTION_TEXT, "FILE", "write each accepted id and its key, as JSON lines" },
     OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
@@ -98,6 +100,7 @@ static const struct command commands[] = {
                  "A connection that breaks is tried again with the same idempotency key: still one job.",
       .examples = "errand submit quote.fetch -d '{\"author\": \"any\"}'\n"
                   "errand submit order.price -d @order.json --wait\n"
+                  "errand submit ledger.post --key account-17 -d '{\"account\": \"17\", \"cents\": 250}'\n"
                   "echo '{}' | errand submit quote.fetch -d - --idempotency-key order-17 --label team=blue --wait=1m",
       .options = submit_options, .run = submit_run },
     { .name = "get", .arguments = "ID", .argument_min = 1, .argument_max = 1, .summary = "show a job",

@@ -161,6 +161,10 @@ static bool make_body(const struct args *args, struct buf *body)
         buf_add_json_string(body, span_of(args->items[0]));
         buf_add_text(body, ",\"payload\":");
         buf_add_span(body, buf_span(&payload));
+        if (args_text(args, "key")) {
+            buf_add_text(body, ",\"key\":");
+            buf_add_json_string(body, span_of(args_text(args, "key")));
+        }
         made = add_labels(args, body);
         buf_add_char(body, '}');
     }

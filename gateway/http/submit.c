@@ -232,7 +232,9 @@ static enum err_code find_type(struct submitting *submitting, struct err *err)
                          "The payload has %zu bytes; %s takes at most %" PRId64 ".",
                          submitting->submission.payload.size, submitting->type->name,
                          submitting->type->payload_bytes_max);
-    return ERR_OK;
+    const struct config_queue *queue = config_find_queue(config, span_of(submitting->type->queue));
+    return submission_check_order(&submitting->submission, submitting->type->queue,
+                                  queue && queue->ordered, err);
 }
 
 static enum err_code check_content_type(struct http_request *req, struct err *err)
@@ -280,6 +282,7 @@ static void make_command(struct submitting *submitting)
     facts->tenant = span_of(GATEWAY_TENANT);
     facts->type = span_of(type->name);
     facts->queue = span_of(type->queue);
+    facts->key = submission->key;
     facts->labels = submission->labels;
     facts->label_count = submission->label_count;
     facts->created_at_ms = now_ms;

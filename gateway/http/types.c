@@ -6,13 +6,16 @@
 
 #define BYTES_MAX ((size_t)4 * 1024 * 1024)
 
-static void type_json(const struct config_type *type, struct buf *out)
+static void type_json(const struct config *config, const struct config_type *type, struct buf *out)
 {
+    const struct config_queue *queue = config_find_queue(config, span_of(type->queue));
     buf_add_text(out, "{\"name\":");
     buf_add_json_string(out, span_of(type->name));
     buf_add_text(out, ",\"queue\":");
     buf_add_json_string(out, span_of(type->queue));
     buf_printf(out, ",\"handler\":\"%s\"", type->handler == CONFIG_HANDLER_CALL ? "call" : "rules");
+    if (queue && queue->ordered)
+        buf_add_text(out, ",\"ordered\":true");
     buf_printf(out,
                ",\"limits\":{\"payload_bytes\":%" PRId64 ",\"result_bytes\":%" PRId64
                ",\"in_flight\":%" PRId64 ",\"attempts\":%" PRId64 ",\"max_age_seconds\":%" PRId64
@@ -38,7 +41,7 @@ void types_handler(struct http_request *req, void *service)
     for (size_t i = 0; i < gateway->config->type_count; i++) {
         if (i)
             buf_add_char(&body, ',');
-        type_json(&gateway->config->types[i], &body);
+        type_json(gateway->config, &gateway->config->types[i], &body);
     }
     buf_add_text(&body, "]}");
     gateway_json(req, 200, &body, NULL, 0);

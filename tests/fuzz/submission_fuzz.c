@@ -38,6 +38,8 @@ static void require_members(const struct submission *submission)
     FUZZ_REQUIRE(submission->delay_ms >= -1 && submission->delay_ms <= SUBMISSION_DELAY_MS_MAX);
     FUZZ_REQUIRE(submission->delay_ms == -1 || submission->run_at_ms == 0);
     FUZZ_REQUIRE(submission->deadline_ms == 0 || submission->deadline_after_ms == 0);
+    FUZZ_REQUIRE(submission->key.size <= SUBMISSION_KEY_MAX);
+    FUZZ_REQUIRE(!json_get(submission->json, "key") || submission->key.size > 0);
     if (json_get(submission->json, "run_at"))
         FUZZ_REQUIRE(submission->run_at_ms > 0);
     if (json_get(submission->json, "deadline"))
@@ -50,6 +52,7 @@ static void require_command(const struct submission *submission)
     struct job_command command = {
         .facts = { .type = SPAN_LIT("a.type"),
                    .queue = SPAN_LIT("default"),
+                   .key = submission->key,
                    .labels = submission->labels,
                    .label_count = submission->label_count,
                    .created_at_ms = NOW_MS,

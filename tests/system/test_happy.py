@@ -12,7 +12,7 @@ import pytest
 from stack import headers_of
 
 TIME = re.compile(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$")
-TYPES = ["quote.fetch", "stock.price", "image.find", "time.in", "weather.now", "order.price", "colour.mix",
+TYPES = ["quote.fetch", "stock.price", "image.find", "time.in", "weather.now", "ledger.post", "order.price", "colour.mix",
          "sentence.make"]
 
 
@@ -24,11 +24,14 @@ def example(local_config, job_type):
 # proves P-20
 @pytest.mark.parametrize("job_type", TYPES)
 def test_a_job_of_every_type_is_done(any_stack, local_config, job_type):
-    job = any_stack.submit(job_type, example(local_config, job_type))
+    told, = [t for t in any_stack.request("GET", "/v1/types").json()["types"] if t["name"] == job_type]
+    key = {"key": f"key-{uuid.uuid4()}"} if told.get("ordered") else {}
+    job = any_stack.submit(job_type, example(local_config, job_type), **key)
     assert job["state"] in ("queued", "running", "succeeded")
     done = any_stack.wait(job["id"])
     assert done["state"] == "succeeded", done
     assert done["id"] == job["id"] and done["type"] == job_type and done["attempt"] == 1
+    assert done.get("key") == key.get("key")
     assert done["result"], "a result that says something"
     assert "error" not in done
 

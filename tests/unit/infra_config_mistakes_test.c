@@ -316,6 +316,38 @@ static void test_fit(void **state)
                                "types.a.result_max: 131072 bytes and 32 KiB");
 }
 
+/* proves P-37g */
+static void test_types_of_ordered_queues_have_a_short_age(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *queue, *type;
+        int64_t age_ms; /* 0: refused */
+    } rows[] = {
+        { "", "", 3600000 },
+        { "", ", max_age: 10m", 600000 },
+        { "", ", max_age: 1h", 3600000 },
+        { "", ", max_age: 61m", 0 },
+        { ", ordered_max_age: 2h", ", max_age: 61m", 3660000 },
+        { ", ordered_max_age: 1m", "", 60000 },
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        char yaml[512];
+        snprintf(yaml, sizeof yaml,
+                 FIXTURE_SECRETS "queues: {default: {ordered: true%s}}\n" FIXTURE_TARGET
+                                 "types:\n  a: {call: " FIXTURE_CALL "%s}\n",
+                 rows[i].queue, rows[i].type);
+        if (rows[i].age_ms == 0) {
+            config_fixture_expect_part(yaml, "errand.yaml:5: types.a.max_age: is longer than the "
+                                             "1h that queues.default.ordered_max_age allows");
+            continue;
+        }
+        struct config *config = config_fixture_load(yaml, config_fixture_no_variables);
+        assert_int_equal(config->types[0].max_age_ms, rows[i].age_ms);
+        config_free(config);
+    }
+}
+
 static void test_listen_off_loopback(void **state)
 {
     (void)state;
@@ -344,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_names_must_exist),
         cmocka_unit_test(test_handlers),
         cmocka_unit_test(test_fit),
+        cmocka_unit_test(test_types_of_ordered_queues_have_a_short_age),
         cmocka_unit_test(test_listen_off_loopback),
     };
     return cmocka_run_group_tests(tests, config_fixture_set_up, config_fixture_tear_down);

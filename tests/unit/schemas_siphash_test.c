@@ -18,8 +18,8 @@ static void it_gives_the_authors_values(void **state)
         { 8, 0x93f5f5799a932462ULL }, { 15, 0xa129ca6149be45e5ULL },
     };
     uint8_t bytes[16];
-    for (uint8_t i = 0; i < sizeof bytes; i++)
-        bytes[i] = i;
+    for (size_t i = 0; i < sizeof bytes; i++)
+        bytes[i] = (uint8_t)i;
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++)
         assert_int_equal(siphash(bytes, (struct span){ bytes, vectors[i].size }), vectors[i].hash);
 }

@@ -99,6 +99,62 @@ static void only_times_that_a_command_can_carry_are_taken(void **state)
     }
 }
 
+static void a_key_is_text_of_1_to_255_bytes(void **state)
+{
+    (void)state;
+    struct submission submission;
+    assert_int_equal(
+        parse("{\"type\":\"x\",\"payload\":{},\"key\":\"caf\\u00e9 17\"}", &submission, NULL),
+        ERR_OK);
+    assert_true(span_is(submission.key, "caf\xc3\xa9 17"));
+    submission_clear(&submission);
+    for (int size = 255; size <= 256; size++) {
+        char body[512];
+        snprintf(body, sizeof body, "{\"type\":\"x\",\"payload\":{},\"key\":\"%0*d\"}", size, 0);
+        struct err err;
+        assert_int_equal(parse(body, &submission, &err), size == 255 ? ERR_OK : ERR_INVALID_FIELD);
+        if (size == 255)
+            submission_clear(&submission);
+        else
+            assert_string_equal(err.field, "key");
+    }
+}
+
+/* proves P-37 */
+static void an_ordered_queue_needs_a_key_and_another_takes_none(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *more; /* members */
+        bool ordered;
+        enum err_code code;
+        const char *field;
+        const char *words;
+    } cases[] = {
+        { "", false, ERR_OK, "", "" },
+        { ",\"key\":\"a\"", true, ERR_OK, "", "" },
+        { ",\"key\":\"a\",\"deadline\":\"5s\"", true, ERR_OK, "", "" },
+        { "", true, ERR_MISSING_FIELD, "key", "\"ledger\" is ordered" },
+        { ",\"key\":\"a\"", false, ERR_INVALID_FIELD, "key", "have no order" },
+        { ",\"key\":\"a\",\"delay\":0", true, ERR_INVALID_FIELD, "delay", "wait behind it" },
+        { ",\"key\":\"a\",\"delay\":\"5s\"", true, ERR_INVALID_FIELD, "delay", "put off" },
+        { ",\"key\":\"a\",\"run_at\":\"2026-11-24T09:30:00Z\"", true, ERR_INVALID_FIELD, "run_at",
+          "put off" },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        char body[256];
+        struct submission submission;
+        struct err err = { 0 };
+        snprintf(body, sizeof body, "{\"type\":\"x\",\"payload\":{}%s}", cases[i].more);
+        assert_int_equal(parse(body, &submission, NULL), ERR_OK);
+        assert_int_equal(submission_check_order(&submission, "ledger", cases[i].ordered, &err),
+                         cases[i].code);
+        assert_string_equal(err.field, cases[i].field);
+        assert_non_null(strstr(err.text, cases[i].words));
+        submission_clear(&submission);
+    }
+}
+
 static void mistakes_name_their_field(void **state)
 {
     (void)state;
@@ -137,6 +193,9 @@ static void mistakes_name_their_field(void **state)
         { "{\"type\":\"x\",\"payload\":{},\"run_at\":5}", ERR_INVALID_FIELD, "run_at", "RFC 3339" },
         { "{\"type\":\"x\",\"payload\":{},\"delay\":1,\"run_at\":\"2026-11-24T09:30:00Z\"}",
           ERR_INVALID_FIELD, "run_at", "not both" },
+        { "{\"type\":\"x\",\"payload\":{},\"key\":7}", ERR_INVALID_FIELD, "key", "a string" },
+        { "{\"type\":\"x\",\"payload\":{},\"key\":\"\"}", ERR_INVALID_FIELD, "key", "1 to 255" },
+        { "{\"type\":\"x\",\"payload\":{},\"key\":null}", ERR_INVALID_FIELD, "key", "a string" },
         { "{\"type\":\"\xff\",\"payload\":{}}", ERR_INVALID_TEXT, "", "" },
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
@@ -181,6 +240,8 @@ static void bodies_that_mean_the_same_have_one_fingerprint(void **state)
     fingerprint("{\"type\":\"x\",\"payload\":{\"a\":2,\"b\":\"A\"}}", c);
     assert_memory_equal(a, b, sizeof a);
     assert_memory_not_equal(a, c, sizeof a);
+    fingerprint("{\"type\":\"x\",\"payload\":{\"a\":1,\"b\":\"A\"},\"key\":\"k\"}", c);
+    assert_memory_not_equal(a, c, sizeof a); /* the ordering key counts */
 }
 
 static void keys_are_quoted_strings_or_bare(void **state)
@@ -230,6 +291,8 @@ int main(void)
         cmocka_unit_test(a_job_may_be_put_off),
         cmocka_unit_test(a_job_may_have_a_deadline),
         cmocka_unit_test(only_times_that_a_command_can_carry_are_taken),
+        cmocka_unit_test(a_key_is_text_of_1_to_255_bytes),
+        cmocka_unit_test(an_ordered_queue_needs_a_key_and_another_takes_none),
         cmocka_unit_test(mistakes_name_their_field),
         cmocka_unit_test(a_nul_is_refused),
         cmocka_unit_test(bodies_that_mean_the_same_have_one_fingerprint),
