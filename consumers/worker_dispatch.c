@@ -22,6 +22,7 @@ void dispatch_soon(struct worker *worker)
 
 void dispatch_ready(struct attempt *attempt)
 {
+    order_unblock(attempt);
     attempt->state = ATTEMPT_READY;
     attempt_list_append(&attempt->type->ready, attempt);
     dispatch_soon(attempt->partition->worker);
@@ -96,6 +97,11 @@ static void on_handler(void *arg, const struct outcome *outcome)
         return;
     }
     outcome_of_handler(attempt, outcome);
+}
+
+void dispatch_abort(struct attempt *attempt)
+{
+    attempt->type->handler->cancel(attempt->run);
 }
 
 static void run(struct attempt *attempt)

@@ -5,7 +5,7 @@
  *
  * The life of an attempt (struct attempt), each state with the place it is kept:
  *
- *   delivered -> BEHIND (ordered queues: in the line of its key, until those before it are done)
+ *   delivered -> IN_LINE (ordered queues: in the line of its key, until those before it are done)
  *             -> EARLY (partition's list, while the partition's epoch is being asked for)
  *             -> WAITING (a timer, until due) -> READY (its type's lane)
  *             -> ASKED (a batch at the gate)  -> RUNNING (its handler; worker's list for `started`)
@@ -32,7 +32,7 @@
 #include "schemas/window.h"
 
 enum attempt_state {
-    ATTEMPT_BEHIND,
+    ATTEMPT_IN_LINE,
     ATTEMPT_EARLY,
     ATTEMPT_WAITING,
     ATTEMPT_READY,
@@ -208,9 +208,12 @@ void partition_commit_all(struct worker *worker);
 void partition_balance(struct worker_partition *partition);
 
 /* --- worker_dispatch.c --- */
-/* Puts an attempt that may run into its lane and sees to it that the lanes are looked at. */
+/* Puts an attempt that may run (in no list, its timer freed) into its lane and sees to it that the
+ * lanes are looked at. */
 void dispatch_ready(struct attempt *attempt);
 void dispatch_soon(struct worker *worker);
+/* Aborts an attempt that runs; its outcome comes soon. */
+void dispatch_abort(struct attempt *attempt);
 /* Fills what room there is (the deferred task, its arg the worker). */
 void dispatch_run(void *arg);
 /* Tells `started` for attempts that run for long; re-arms the timer (arg: the worker). */
@@ -229,8 +232,11 @@ size_t order_share(const struct worker_partition *partition);
 bool order_join(struct attempt *attempt);
 /* Out of the line and whatever list it waits in; returns who is first by that, or NULL. */
 struct attempt *order_leave(struct attempt *attempt);
-/* Whether the attempt's job waits in this worker, at its own offset, instead of being handed on. */
+/* Whether the attempt's job waits in this worker, at its own offset, instead of being handed on.
+ * Such an attempt stays with the assignment that delivered it: its place is in that one's lines. */
 bool order_keeps(const struct attempt *attempt);
+/* Out of the heads that block their keys, if it is one: it goes on, however long it was to wait. */
+void order_unblock(struct attempt *attempt);
 /* An attempt of an ordered queue waits until `until_ms` (at the latest until its job's last moment)
  * and is then number `next_attempt`: the next one after a failure, the same one for a hold. The
  * gate keeps both, then `event` (retrying, held) is told with what attempt->failure says. From any

@@ -57,7 +57,7 @@ void order_abort(struct worker_partition *partition)
         struct attempt *next = attempt->sibling;
         if (attempt->state == ATTEMPT_RUNNING && order_keeps(attempt)) {
             attempt->cancelled = true;
-            attempt->type->handler->cancel(attempt->run);
+            dispatch_abort(attempt);
         }
         attempt = next;
     }
@@ -79,11 +79,11 @@ bool order_join(struct attempt *attempt)
     attempt->place = (struct key_place){ .key = key, .owner = attempt };
     if (key_lines_join(lines, &attempt->place))
         return true;
-    attempt->state = ATTEMPT_BEHIND;
+    attempt->state = ATTEMPT_IN_LINE;
     return false;
 }
 
-static void unblock(struct attempt *attempt)
+void order_unblock(struct attempt *attempt)
 {
     if (!attempt->blocked)
         return;
@@ -95,7 +95,7 @@ struct attempt *order_leave(struct attempt *attempt)
 {
     if (!order_keeps(attempt))
         return NULL;
-    unblock(attempt);
+    order_unblock(attempt);
     const struct key_place *next = key_lines_leave(attempt->partition->lines, &attempt->place);
     attempt->place.owner = NULL;
     return next ? next->owner : NULL;
@@ -114,7 +114,6 @@ static void on_due(void *arg)
     struct attempt *attempt = arg;
     loop_timer_free(attempt->due);
     attempt->due = NULL;
-    unblock(attempt);
     dispatch_ready(attempt);
 }
 
@@ -176,7 +175,7 @@ static void on_kept(void *arg, enum gate_claim claim)
         partition_attempt_drop(attempt);
     } else if (claim == GATE_CLAIM_CANCELLED) {
         attempt->next_at_ms = 0;
-        outcome_cancelled(attempt, false);
+        outcome_cancelled(attempt, attempt->started_at_ms || attempt->command->attempt > 1);
     } else {
         outcome_postponed(attempt);
     }

@@ -165,6 +165,7 @@ def test_a_crash_forgets_neither_the_attempts_nor_the_order(pair):
     after = pair.wait(behind["id"])
     assert after["state"] == "succeeded" and after["started_at"] >= done["finished_at"]
     pair.wait_restarted(name, pid)
+    wait_until(lambda: not any(metric(pair, name, "errand_ordered_keys_blocked") for name in WORKERS), 5, "no key is blocked")
 
 
 # proves P-37b
