@@ -2,14 +2,16 @@
  * job it keeps a claim,
  * "<turn> <partition>:<offset> <incarnation> <epoch> <attempt> <due>", that says which turn of the
  * job was taken, from which record, by whom; and, for a job that waits in its worker, which attempt
- * is next and when. A released claim ("... r") is of a turn that its worker has handed on. A mark
- * ("x" before all of it) says that somebody wants the job cancelled.
+ * is next and when. A released claim ("... r") is of a turn that its worker has handed on; a claim
+ * on a suspect ("... s") makes it one for everybody after us too. A mark ("x" before all of it)
+ * says that somebody wants the job cancelled.
  *
  *   claim found                     | verdict
  *   none, or a lower turn           | GO: claimed
  *     with the mark                 | CANCELLED: end the job so, without an attempt
  *   same turn, same record          | AGAIN: a redelivery, claimed anew
  *     by another incarnation        | AGAIN_OTHER when it lives or left cleanly, else SUSPECT
+ *     on a suspect                  | SUSPECT, whoever claimed it
  *     with the mark                 | CANCELLED, `begun`
  *   same turn, another record       | DUPLICATE: the same command twice in the log
  *   a higher turn                   | SUPERSEDED: the job has been handed on

@@ -4,6 +4,7 @@
 
 static const struct rule rules[] = {
     { "colour.mix", false, rule_colour_run },
+    { "drill.crash", true, rule_crash_run },
     { "order.price", false, rule_order_run },
     { "sentence.make", false, rule_sentence_run },
 };

@@ -19,6 +19,7 @@ struct rule_input {
     struct span payload_bytes; /* the payload as the client wrote it */
     int64_t now_ms;            /* Unix time at the attempt's start */
     const char *job_id;
+    bool drills; /* rules that do harm are allowed (worker.drill_rules) */
 };
 
 /* Appends the result, JSON text, to `ret_result`; the caller checks its overflow. A payload that
@@ -47,5 +48,8 @@ enum err_code rule_colour_run(const struct rule_input *input, struct buf *ret_re
 /* A sentence from a small grammar: rule_sentence.c */
 enum err_code rule_sentence_run(const struct rule_input *input, struct buf *ret_result,
                                 struct err *err) MUST_CHECK;
+/* A crash, for drills and tests: rule_crash.c */
+enum err_code rule_crash_run(const struct rule_input *input, struct buf *ret_result,
+                             struct err *err) MUST_CHECK;
 
 #endif

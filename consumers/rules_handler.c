@@ -47,6 +47,7 @@ static void run_rule(void *arg)
             .payload_bytes = run->command->payload,
             .now_ms = clock_wall_ms(),
             .job_id = id,
+            .drills = run->rules->tools->config->worker.drill_rules,
         };
         run->code = run->rules->rule->run(&input, &run->result, &run->err);
         if (run->code == ERR_OK && run->result.overflow)

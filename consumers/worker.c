@@ -55,8 +55,10 @@ static void on_redis(void *arg, bool ready)
     service_condition_set(worker->redis_ready, ready, redis_last_error(worker->redis));
     log_write(worker->log, ready ? LOG_INFO : LOG_WARN, "worker", NULL, "redis %s",
               ready ? "connected" : redis_last_error(worker->redis));
-    if (ready)
-        dispatch_soon(worker);
+    if (!ready)
+        return;
+    worker_registry_beat(worker->registry);
+    dispatch_soon(worker);
 }
 
 static void on_committed(void *arg, const char *topic, int32_t partition, int64_t offset,
@@ -102,6 +104,51 @@ static void on_tick(void *arg)
             break;
         }
     }
+}
+
+/* --- what is told of this worker --- */
+
+static struct worker_registry_state tell_state(void *arg)
+{
+    const struct worker *worker = arg;
+    struct worker_registry_state state = { .in_flight = worker->in_flight };
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        for (const struct worker_partition *p = worker->queues[i].partitions; p; p = p->next)
+            state.partitions += p->handle && !p->revoking;
+    }
+    return state;
+}
+
+static void open_registry(struct worker *worker)
+{
+    worker->queue_names = mem_zalloc(worker->queue_count, sizeof *worker->queue_names);
+    for (size_t i = 0; i < worker->queue_count; i++)
+        worker->queue_names[i] = worker->queues[i].name;
+    struct worker_registry_options options = {
+        .loop = worker->loop,
+        .redis = worker->redis,
+        .namespace_ = worker->config->namespace_,
+        .name = service_name(worker->service),
+        .incarnation = service_incarnation(worker->service),
+        .queues = worker->queue_names,
+        .queue_count = worker->queue_count,
+        .session_timeout_ms = worker->config->kafka.session_timeout_ms,
+        .state = tell_state,
+        .arg = worker,
+    };
+    worker->registry = worker_registry_start(&options);
+}
+
+static void open_suspects(struct worker *worker)
+{
+    struct suspects_options options = {
+        .loop = worker->loop,
+        .log = worker->log,
+        .metrics = service_metrics(worker->service),
+        .config_path = service_config_path(worker->service),
+        .children_max = (size_t)worker->config->worker.children_max,
+    };
+    worker->suspects = suspects_new(&options);
 }
 
 /* --- types --- */
@@ -189,6 +236,12 @@ static void open_metrics(struct worker *worker)
     worker->forgotten =
         metrics_counter(metrics, "errand_forgotten_commands_total",
                         "Commands dropped because their job's record may be gone.", NULL);
+    worker->redelivery_waits = metrics_counter(
+        metrics, "errand_redelivery_waits_total",
+        "Redelivered commands that waited until the view knew what had finished before.", NULL);
+    worker->adopted = metrics_counter(
+        metrics, "errand_adopted_total",
+        "Attempts that outlived a revoke and went on when the partition came back.", NULL);
 }
 
 /* --- clients --- */
@@ -272,6 +325,10 @@ static enum err_code open_clients(struct worker *worker, struct err *err)
     worker->redis = redis_open(worker->loop, &redis);
     worker->gate =
         gate_new(worker->redis, worker->config->namespace_, service_incarnation(worker->service));
+    open_registry(worker);
+    open_suspects(worker);
+    for (size_t i = 0; i < worker->queue_count; i++)
+        redelivery_open(&worker->queues[i]);
     struct http_client_options http = { .shards = HTTP_SHARDS,
                                         .connections_max =
                                             (size_t)worker->config->worker.in_flight_max };
@@ -285,6 +342,9 @@ static enum err_code open_clients(struct worker *worker, struct err *err)
         };
         code = open_types(worker, err);
     }
+    if (code == ERR_OK)
+        code = kafka_admin_open(&worker->config->kafka, service_name(worker->service),
+                                &worker->admin, err);
     if (code == ERR_OK)
         code = open_producer(worker, err);
     for (size_t i = 0; code == ERR_OK && i < worker->queue_count; i++)
@@ -346,6 +406,15 @@ static void leave(struct worker *worker)
     }
 }
 
+static void on_left(void *arg)
+{
+    struct worker *worker = arg;
+    if (worker->closed)
+        return;
+    leave(worker);
+    service_drained(worker->service);
+}
+
 static void on_drain(void *arg)
 {
     struct worker *worker = arg;
@@ -353,8 +422,8 @@ static void on_drain(void *arg)
         return;
     loop_timer_stop(worker->drain_timer);
     partition_commit_all(worker);
-    leave(worker);
-    service_drained(worker->service);
+    /* Before the group knows: whoever gets the partitions must not take their jobs for suspects. */
+    worker_registry_leave(worker->registry, on_left, worker);
 }
 
 void worker_drain(struct worker *worker)
@@ -383,7 +452,11 @@ static void close_clients(struct worker *worker)
         attempt->cancelled = true;
     leave(worker);
     http_client_close(worker->http);
+    suspects_stop(worker->suspects);
     redis_close(worker->redis);
+    for (size_t i = 0; i < worker->queue_count; i++)
+        redelivery_close(&worker->queues[i]);
+    kafka_admin_close(worker->admin);
     drop_stuck(worker);
     kafka_producer_close(worker->producer);
     kafka_watch_stop(worker->watch);
@@ -395,6 +468,8 @@ void worker_close(struct worker *worker)
         return;
     close_clients(worker);
     gate_free(worker->gate);
+    worker_registry_free(worker->registry);
+    suspects_free(worker->suspects);
     loop_undefer(worker->loop, &worker->dispatch);
     loop_timer_free(worker->started_timer);
     loop_timer_free(worker->commit_timer);
@@ -406,6 +481,7 @@ void worker_close(struct worker *worker)
     free(worker->types);
     free(worker->targets);
     free(worker->queues);
+    free(worker->queue_names);
     free(worker->source);
     free(worker);
 }

@@ -99,11 +99,6 @@ static void on_handler(void *arg, const struct outcome *outcome)
     outcome_of_handler(attempt, outcome);
 }
 
-void dispatch_abort(struct attempt *attempt)
-{
-    attempt->type->handler->cancel(attempt->run);
-}
-
 static void run(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
@@ -115,8 +110,24 @@ static void run(struct attempt *attempt)
         worker->untold = attempt;
     if (!worker->started_armed)
         arm_started(worker);
+    attempt->in_child = attempt->suspect && !MUTANT(suspects_at_home);
+    if (attempt->in_child) {
+        struct suspects_place place = { attempt->partition->topic, attempt->partition->number,
+                                        attempt->offset };
+        attempt->run =
+            suspects_start(worker->suspects, attempt->command, &place, on_handler, attempt);
+        return;
+    }
     struct handler *handler = attempt->type->handler;
     attempt->run = handler->start(handler, attempt->command, on_handler, attempt);
+}
+
+void dispatch_abort(struct attempt *attempt)
+{
+    if (attempt->in_child)
+        suspects_cancel(attempt->run);
+    else
+        attempt->type->handler->cancel(attempt->run);
 }
 
 /* --- the gate --- */
@@ -124,6 +135,21 @@ static void run(struct attempt *attempt)
 static bool may_begin(const struct attempt *attempt)
 {
     return !attempt->partition->revoking && !attempt->partition->worker->draining;
+}
+
+/* Only the first verdict tells of a redelivery: an ordered job that has waited is asked for again.
+ */
+static void begin(struct attempt *attempt, const struct gate_answer *answer)
+{
+    bool again = answer->verdict != GATE_GO && answer->verdict != GATE_UNKNOWN;
+    if (answer->verdict != GATE_UNKNOWN)
+        attempt->suspect = answer->verdict == GATE_SUSPECT;
+    bool waits = again && redelivery_waits(attempt, answer->verdict);
+    attempt->waited = true;
+    if (waits || order_recall(attempt, answer))
+        give_room(attempt);
+    else
+        run(attempt);
 }
 
 static void apply(struct attempt *attempt, const struct gate_answer *answer)
@@ -141,10 +167,7 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
     case GATE_AGAIN_OTHER:
     case GATE_SUSPECT:
     case GATE_UNKNOWN:
-        if (order_recall(attempt, answer))
-            give_room(attempt);
-        else
-            run(attempt);
+        begin(attempt, answer);
         return;
     case GATE_STALE:
         give_room(attempt);

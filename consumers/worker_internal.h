@@ -1,27 +1,35 @@
 /* What the worker's files share. worker.c wires clients and service; worker_partition.c turns
  * deliveries into attempts and keeps windows; worker_dispatch.c decides what runs when;
- * worker_outcome.c publishes what became of an attempt; worker_order.c keeps the jobs of a key in
- * their order.
+ * worker_redelivery.c lets redeliveries wait for the view; worker_adopt.c gives calls that outlived
+ * a revoke their commands back; worker_outcome.c publishes what became of an attempt;
+ * worker_order.c keeps the jobs of a key in their order.
  *
  * The life of an attempt (struct attempt), each state with the place it is kept:
  *
  *   delivered -> IN_LINE (ordered queues: in the line of its key, until those before it are done)
  *             -> EARLY (partition's list, while the partition's epoch is being asked for)
  *             -> WAITING (a timer, until due) -> READY (its type's lane)
- *             -> ASKED (a batch at the gate)  -> RUNNING (its handler; worker's list for `started`)
+ *             -> ASKED (a batch at the gate)  -> RUNNING (its handler, or a child process for a
+ *                                                suspect; worker's list for `started`)
  *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window
  *
  * An attempt of an ordered queue that is to be tried again goes from PUBLISHING back to WAITING.
+ * A redelivery goes from ASKED to REDELIVERED (its queue's list) until the view has caught up, then
+ * to READY again, once.
  *
  * A partition that is revoked drops what has not begun; what runs goes on and is published: the
- * gate and the fold make that harmless.
+ * gate and the fold make that harmless. Should the partition come back meanwhile, its redelivered
+ * command is not begun: the attempt that runs moves to the new assignment (adopt_running).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef CONSUMERS_WORKER_INTERNAL_H
 #define CONSUMERS_WORKER_INTERNAL_H
 
 #include "consumers/gate.h"
 #include "consumers/handler.h"
+#include "consumers/suspects.h"
 #include "consumers/worker.h"
+#include "consumers/worker_registry.h"
+#include "infra/kafka_admin.h"
 #include "infra/kafka_consumer.h"
 #include "infra/kafka_watch.h"
 #include "infra/redis.h"
@@ -35,6 +43,7 @@ enum attempt_state {
     ATTEMPT_IN_LINE,
     ATTEMPT_EARLY,
     ATTEMPT_WAITING,
+    ATTEMPT_REDELIVERED,
     ATTEMPT_READY,
     ATTEMPT_ASKED,
     ATTEMPT_RUNNING,
@@ -65,7 +74,11 @@ struct attempt {
     bool recalled; /* what the gate had kept of it is known, or was decided here: asked no more */
     int64_t started_at_ms, started_monotonic_us;
     bool started_told;
-    bool cancelled; /* by revoke or shutdown */
+    bool cancelled;               /* by revoke or shutdown */
+    bool suspect;                 /* it may have crashed a worker */
+    bool in_child;                /* RUNNING: a child process runs it */
+    bool waited;                  /* for the view, as a redelivery */
+    int64_t redelivered_until_ms; /* monotonic */
     enum publication plan[2];
     size_t step;
     /* what is to be published */
@@ -109,6 +122,8 @@ struct worker_queue {
     bool ordered;
     struct kafka_consumer *consumer;
     struct worker_partition *partitions;
+    struct worker_partition *departed; /* revoked, with attempts that still run */
+    struct redelivery *redelivery;
 };
 
 enum { EPOCH_UNKNOWN = -1 };
@@ -128,6 +143,8 @@ struct worker_partition {
                    take it away; if it does not, it is ours and a higher epoch says so */
     int64_t epoch_at_ms; /* monotonic time at which to ask for an epoch (again); 0: not */
     bool revoking, holding;
+    bool returned; /* this worker had it before */
+    bool departed; /* revoked, and some of its attempts still run */
     struct loop_timer *drain;
     struct attempt *attempts; /* all, by sibling */
     struct attempt_list early;
@@ -145,6 +162,9 @@ struct worker {
     struct kafka_producer *producer;
     struct redis *redis;
     struct gate *gate;
+    struct worker_registry *registry;
+    struct suspects *suspects;
+    struct kafka_admin *admin; /* log ends, for redeliveries */
     struct http_client *http;
     struct handler_tools tools;
     struct publish publish;
@@ -153,6 +173,7 @@ struct worker {
     size_t type_count;
     struct worker_target *targets;
     struct worker_queue *queues;
+    const char **queue_names;
     size_t queue_count;
     size_t next_lane;
     size_t in_flight;
@@ -177,6 +198,7 @@ struct worker {
     struct metric *gate_verdicts[GATE_VERDICT_COUNT];
     struct metric *keys_blocked, *head_age, *unkept;
     struct metric *in_flight_gauge, *held_gauge, *poison, *forgotten, *window_gauge;
+    struct metric *redelivery_waits, *adopted;
 };
 
 /* --- worker_partition.c; the first five are a consumer's callbacks, their arg the queue --- */
@@ -194,6 +216,10 @@ bool partition_waits_for_epoch(const struct worker_partition *partition);
 /* The gate says that the partition was assigned to somebody else after us. */
 void partition_stale(struct worker_partition *partition);
 void partition_unref(struct worker_partition *partition);
+/* Puts the attempt among the partition's own, with a reference; takes it out, and leaves the
+ * reference to the caller. */
+void partition_link(struct worker_partition *partition, struct attempt *attempt);
+void partition_unlink(struct attempt *attempt);
 /* Whoever is first in the line of its key, or in none, takes its way: unknown, due later, ready. */
 void partition_begin(struct attempt *attempt);
 /* The attempt is over: its ticket is done, its memory goes; the next of its key begins. */
@@ -252,6 +278,29 @@ bool order_recall(struct attempt *attempt, const struct gate_answer *answer);
 void order_abort(struct worker_partition *partition);
 /* Twice a second. */
 void order_tell(struct worker *worker);
+/* --- worker_redelivery.c --- */
+void redelivery_open(struct worker_queue *queue);
+/* The partitions of the queue are gone. */
+void redelivery_close(struct worker_queue *queue);
+/* A partition has been assigned: what its last owner published is in the log by now. */
+void redelivery_assigned(struct worker_partition *partition);
+/* The gate says that the attempt's command has been begun before. True: it waits for the view (or
+ * for its limit), and the gate is asked again; it counts as under way no more. False: go on. */
+bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict);
+/* It waits no more. */
+void redelivery_forget(struct attempt *attempt);
+/* The attempt of a partition that has been revoked has published its outcome there. */
+void redelivery_published(struct worker_queue *queue, int32_t replies_partition, int64_t offset);
+
+/* --- worker_adopt.c --- */
+/* A partition has been revoked, and left its queue's list: its attempts that go on can be adopted.
+ */
+void adopt_departed(struct worker_partition *partition);
+/* They have all ended. */
+void adopt_forget(struct worker_partition *partition);
+/* The command at `offset`, delivered again, is one that still runs in an assignment before: the
+ * attempt is the partition's now. False: there is none. */
+bool adopt_running(struct worker_partition *partition, int64_t offset);
 
 /* --- worker_outcome.c --- */
 /* What a handler said; arg: the attempt. */

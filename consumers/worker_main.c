@@ -1,5 +1,8 @@
 /* errand-worker: does the jobs. SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/attempts.h"
 #include "consumers/worker.h"
+
+#include <string.h>
 
 static const struct config_http *http(const struct config *config)
 {
@@ -36,5 +39,7 @@ int main(int argc, char **argv)
         .stop = stop,
         .drain_ms = 10000,
     };
+    if (argc > 1 && strcmp(argv[1], "--attempts") == 0) /* a child of a worker: suspects.c */
+        return attempts_main(argc > 3 && strcmp(argv[2], "--config") == 0 ? argv[3] : NULL);
     return service_main(&spec, argc, argv);
 }

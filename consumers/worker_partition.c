@@ -46,6 +46,8 @@ void partition_unref(struct worker_partition *partition)
     if (--partition->references)
         return;
     assert(!partition->attempts);
+    if (partition->departed)
+        adopt_forget(partition);
     window_free(partition->window);
     key_lines_free(partition->lines);
     loop_timer_free(partition->drain);
@@ -183,6 +185,7 @@ void partition_assign(void *arg, struct kafka_partition *handle, const struct ka
     queue->partitions = partition;
     kafka_partition_set_context(handle, partition);
     order_assigned(partition);
+    redelivery_assigned(partition);
     ask_epoch(partition);
     if (start->lost || start->reset)
         log_write(
@@ -219,6 +222,8 @@ static void drop_unbegun(struct worker_partition *partition)
         struct attempt *next = attempt->sibling;
         if (attempt->state == ATTEMPT_EARLY)
             attempt_list_remove(&partition->early, attempt);
+        else if (attempt->state == ATTEMPT_REDELIVERED)
+            redelivery_forget(attempt);
         else if (attempt->state == ATTEMPT_READY)
             attempt_list_remove(&attempt->type->ready, attempt);
         if (attempt->state <= ATTEMPT_READY)
@@ -268,6 +273,8 @@ void partition_revoked(void *arg)
                   "%s/%d revoked, %zu attempts under way", partition->topic, partition->number,
                   partition->under_way);
         order_revoked(partition);
+        if (partition->under_way)
+            adopt_departed(partition);
         partition_unref(partition);
     }
 }
@@ -308,18 +315,34 @@ void partition_balance(struct worker_partition *partition)
         kafka_partition_resume(partition->handle);
 }
 
+void partition_link(struct worker_partition *partition, struct attempt *attempt)
+{
+    attempt->partition = partition;
+    attempt->sibling_previous = NULL;
+    attempt->sibling = partition->attempts;
+    if (partition->attempts)
+        partition->attempts->sibling_previous = attempt;
+    partition->attempts = attempt;
+    partition->references++;
+}
+
+void partition_unlink(struct attempt *attempt)
+{
+    if (attempt->sibling_previous)
+        attempt->sibling_previous->sibling = attempt->sibling;
+    else
+        attempt->partition->attempts = attempt->sibling;
+    if (attempt->sibling)
+        attempt->sibling->sibling_previous = attempt->sibling_previous;
+}
+
 /* Returns who is first in the line of its key by that, or NULL. */
 static struct attempt *attempt_free(struct attempt *attempt)
 {
     struct worker_partition *partition = attempt->partition;
     struct worker *worker = partition->worker;
     struct attempt *next = order_leave(attempt);
-    if (attempt->sibling_previous)
-        attempt->sibling_previous->sibling = attempt->sibling;
-    else
-        partition->attempts = attempt->sibling;
-    if (attempt->sibling)
-        attempt->sibling->sibling_previous = attempt->sibling_previous;
+    partition_unlink(attempt);
     worker->held_bytes -= attempt->bytes;
     partition->held_bytes -= attempt->bytes;
     metric_set(worker->held_gauge, (double)worker->held_bytes);
@@ -430,16 +453,15 @@ void partition_record(void *arg, const struct kafka_record *record)
     struct worker_partition *partition = kafka_partition_context(record->partition);
     if (!partition || partition->revoking)
         return;
+    if (queue->departed && adopt_running(partition, record->offset)) {
+        partition_balance(partition);
+        return;
+    }
     struct attempt *attempt = MEM_NEW(*attempt);
-    attempt->partition = partition;
+    partition_link(partition, attempt);
     attempt->offset = record->offset;
     attempt->ticket = window_add(partition->window, record->offset);
     attempt->bytes = record->value.size + ATTEMPT_OVERHEAD_BYTES;
-    attempt->sibling = partition->attempts;
-    if (partition->attempts)
-        partition->attempts->sibling_previous = attempt;
-    partition->attempts = attempt;
-    partition->references++;
     worker->held_bytes += attempt->bytes;
     partition->held_bytes += attempt->bytes;
     metric_set(worker->held_gauge, (double)worker->held_bytes);

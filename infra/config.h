@@ -103,6 +103,9 @@ struct config_worker {
     int64_t drain_ms;         /* <= 2000 */
     int64_t rule_threads_max; /* blocking rules running or queued on the thread pool */
     int64_t commit_interval_ms;
+    int64_t redelivery_wait_ms; /* for the view, before work is done again */
+    int64_t children_max;       /* processes for suspects at once */
+    bool drill_rules;           /* rules that do harm are allowed */
 };
 
 struct config_recorder {

@@ -218,6 +218,17 @@ static const struct config_key root_keys[] = {
           "How often offsets are committed; what finished since is seen again after a crash, and "
           "skipped."),
       RANGE(10 * MS, 10 * SECOND) },
+    { KEY("worker.redelivery_wait", CONFIG_DURATION, worker.redelivery_wait_ms, "2s",
+          "How long a command that comes again waits until the view knows what had finished "
+          "before, "
+          "so that it is not done again; then it is."),
+      RANGE(0, MINUTE) },
+    { KEY("worker.children_max", CONFIG_INTEGER, worker.children_max, "8",
+          "Child processes at once for commands that may have crashed a worker; each holds many."),
+      RANGE(2, 64) },
+    { KEY("worker.drill_rules", CONFIG_BOOL, worker.drill_rules, "false",
+          "Allows the business rules that do harm on purpose (`drill.crash`): for drills and tests "
+          "only.") },
 
     HTTP("recorder", recorder.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("recorder.batch_records_max", CONFIG_INTEGER, recorder.batch_records_max, "1000",

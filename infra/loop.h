@@ -88,17 +88,30 @@ struct loop_process_options {
     const char *directory;    /* working directory; NULL inherits */
     int stdout_fd;            /* where the child's stdout and stderr go; -1 closes them */
     int inherit_fd;           /* becomes fd 3 in the child; -1 for none */
+    /* Or pipes: the child reads what loop_process_write gives it, `on_output` is told what it
+     * writes (borrowed for the call), and its stderr is ours. */
+    bool piped;
+    size_t unread_bytes_max; /* written and not read by the child yet */
+    void (*on_output)(void *arg, struct span bytes);
+    void (*on_all_read)(void *arg); /* nothing waits to be read any more; may be NULL */
 };
 struct loop_process;
-/* exit_status, or 128 + signal when signal != 0. */
+/* exit_status, or 128 + signal when signal != 0. What the child wrote has all been told before. */
 typedef void (*loop_exit_fn)(void *arg, int64_t exit_status, int signal_number);
-/* The child gets SIGTERM when this process dies (PR_SET_PDEATHSIG is the caller's choice of
- * program). */
+/* The child lives on when this process dies, unless it asks for its parent's death
+ * (PR_SET_PDEATHSIG) or sees the end of its pipe. `arg` goes to all callbacks. */
 enum err_code loop_process_start(struct loop *loop, const struct loop_process_options *options,
                                  loop_exit_fn fn, void *arg, struct loop_process **ret_process,
                                  struct err *err) MUST_CHECK;
 int loop_process_pid(const struct loop_process *process);
-/* Frees the handle (a living child stays). */
+/* All of it or, when it would be more than unread_bytes_max, nothing and false. What a child does
+ * not read any more is dropped. */
+bool loop_process_write(struct loop_process *process, struct span bytes) MUST_CHECK;
+/* The child reads what was written, then the end. */
+void loop_process_end_input(struct loop_process *process);
+/* Does nothing once it has ended. */
+void loop_process_kill(struct loop_process *process, int signal_number);
+/* Frees the handle (a living child stays). Not in on_output or on_all_read. Accepts NULL. */
 void loop_process_free(struct loop_process *process);
 
 #endif

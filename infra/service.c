@@ -69,6 +69,11 @@ const struct config *service_config(const struct service *service)
     return service->config;
 }
 
+const char *service_config_path(const struct service *service)
+{
+    return service->config_path;
+}
+
 struct log *service_log(const struct service *service)
 {
     return service->log;

@@ -34,9 +34,13 @@ struct service_spec {
 };
 /* The whole main(): returns the exit code (0 drained, 1 failed, 2 usage or configuration). */
 int service_main(const struct service_spec *spec, int argc, char **argv);
+/* What it does first of all: signals that are nothing to us, open files, core files. */
+void service_process_limit(void);
 
 struct loop *service_loop(const struct service *service);
 const struct config *service_config(const struct service *service);
+/* Where it was read; NULL: from the environment alone. */
+const char *service_config_path(const struct service *service);
 struct log *service_log(const struct service *service);
 struct metrics *service_metrics(const struct service *service);
 struct http_server *service_http(const struct service *service);

@@ -15,8 +15,6 @@ bool service_command_parse(const struct service_spec *spec, int argc, char **arg
 
 /* --- service_process.c: what a process is to its machine --- */
 
-/* Signals that are nothing to us, open files, core files. */
-void service_process_limit(void);
 /* A listening socket that systemd or our supervisor holds for us (sd_listen_fds(3)), or -1. */
 int service_process_listener(void);
 /* Tells systemd, where it asked to be told (sd_notify(3)): "READY=1". */

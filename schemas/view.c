@@ -46,6 +46,12 @@ void view_incarnation_key(struct buf *out, const char *namespace_, const char *i
     incarnation_name(out, namespace_, ":i:", incarnation);
 }
 
+void view_workers_key(struct buf *out, const char *namespace_)
+{
+    buf_add_text(out, namespace_);
+    buf_add_text(out, ":workers");
+}
+
 void view_incarnation_channel(struct buf *out, const char *namespace_, const char *incarnation)
 {
     incarnation_name(out, namespace_, ":x:", incarnation);

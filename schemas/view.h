@@ -23,6 +23,8 @@ void view_hash_key(struct buf *out, const char *namespace_);
 void view_epoch_key(struct buf *out, const char *namespace_, const char *topic, int32_t partition);
 /* "errand:i:<incarnation>", while that life of a process beats and after it left cleanly. */
 void view_incarnation_key(struct buf *out, const char *namespace_, const char *incarnation);
+/* "errand:workers", the set of those lives, by the Unix time in ms at which each was last heard. */
+void view_workers_key(struct buf *out, const char *namespace_);
 /* "errand:x:<incarnation>", the channel on which that life is told which jobs are to be cancelled.
  */
 void view_incarnation_channel(struct buf *out, const char *namespace_, const char *incarnation);

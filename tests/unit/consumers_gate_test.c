@@ -199,6 +199,13 @@ static void the_same_record_goes_again(void **state)
     assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_AGAIN);
 }
 
+static void on_claim(void *arg, enum gate_claim claim)
+{
+    struct scene *scene = arg;
+    scene->claim = claim;
+    loop_stop(scene->loop);
+}
+
 static void a_redelivery_of_one_that_died_is_a_suspect(void **state)
 {
     struct scene *scene = *state;
@@ -207,7 +214,41 @@ static void a_redelivery_of_one_that_died_is_a_suspect(void **state)
     run(scene);
     assert_int_equal(ask(scene, scene->mine, &id, 2, 10), GATE_GO);
     assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_SUSPECT);
-    assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_AGAIN);
+}
+
+/* Or a partition that moves on would bring it, unsuspected, into a worker's own process again.
+ * proves P-38b */
+static void a_suspect_stays_one_for_whoever_gets_it_next(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    redis_command_text(scene->redis, on_reply, scene, 2, "DEL", "errand:i:aaaa");
+    run(scene);
+    assert_int_equal(ask(scene, scene->mine, &id, 2, 10), GATE_GO);
+    assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_SUSPECT);
+    assert_int_equal(ask(scene, scene->other, &id, 2, 10), GATE_SUSPECT);
+    set(scene, "errand:i:bbbb", "left");
+    assert_int_equal(ask(scene, scene->mine, &id, 2, 10), GATE_SUSPECT);
+    assert_int_equal(ask(scene, scene->mine, &id, 3, 11), GATE_GO);
+    assert_int_equal(ask(scene, scene->mine, &id, 3, 11), GATE_AGAIN);
+}
+
+/* proves P-38b */
+static void an_outcome_clears_a_suspect(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    of.epoch = 1000;
+    redis_command_text(scene->redis, on_reply, scene, 2, "DEL", "errand:i:aaaa");
+    run(scene);
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_int_equal(ask_one(scene, scene->other, of), GATE_SUSPECT);
+    gate_keep(scene->other, &of, 2, 1234, on_claim, scene);
+    run(scene);
+    assert_int_equal(scene->claim, GATE_CLAIM_KEPT);
+    assert_int_equal(ask_one(scene, scene->other, of), GATE_AGAIN);
+    assert_int_equal(scene->answers[0].attempt, 2);
 }
 
 /* proves P-34 */
@@ -337,13 +378,6 @@ static void a_claim_ends_with_its_job(void **state)
     assert_int_equal(ask_one(scene, scene->mine, asked), GATE_GO);
 }
 
-static void on_claim(void *arg, enum gate_claim claim)
-{
-    struct scene *scene = arg;
-    scene->claim = claim;
-    loop_stop(scene->loop);
-}
-
 static enum gate_claim release(struct scene *scene, struct gate *gate, const struct id *id,
                                uint32_t turn, int64_t offset)
 {
@@ -467,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_lower_turn_goes),
         cmocka_unit_test(the_same_record_goes_again),
         cmocka_unit_test(a_redelivery_of_one_that_died_is_a_suspect),
+        cmocka_unit_test(a_suspect_stays_one_for_whoever_gets_it_next),
         cmocka_unit_test(another_record_of_the_turn_is_a_duplicate),
         cmocka_unit_test(a_higher_turn_supersedes),
         cmocka_unit_test(a_terminal_record_skips),
@@ -476,6 +511,7 @@ int main(void)
         cmocka_unit_test(a_batch_is_answered_in_its_order),
         cmocka_unit_test(a_claim_ends_with_its_job),
         cmocka_unit_test(what_is_kept_is_told_again),
+        cmocka_unit_test(an_outcome_clears_a_suspect),
         cmocka_unit_test(what_was_handed_on_is_superseded),
         cmocka_unit_test(a_mark_ends_what_has_not_begun),
         cmocka_unit_test(a_mark_on_what_runs_is_told_and_kept),

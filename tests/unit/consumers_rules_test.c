@@ -30,7 +30,7 @@ static void the_table_is_found_by_name_and_by_place(void **state)
     size_t count = 0;
     for (; rule_at(count); count++)
         assert_ptr_equal(rule_find(span_of(rule_at(count)->name)), rule_at(count));
-    assert_int_equal(count, 3);
+    assert_int_equal(count, 4);
     assert_null(rule_at(count + 1000));
     assert_null(rule_find(span_of("order.pric")));
     assert_null(rule_find(span_of("order.price ")));

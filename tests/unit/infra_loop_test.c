@@ -1,5 +1,5 @@
 /* The loop: order of tasks, posts from another thread, timers freed in their own callback,
- * descriptors, children.
+ * descriptors.
  * SPDX-License-Identifier: Apache-2.0 */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -355,7 +355,7 @@ static void test_a_watch_of_nothing_is_silent(void **state)
     close(fds[1]);
 }
 
-/* --- signals, work, children --- */
+/* --- signals, work --- */
 
 static void on_signal(void *arg, int signal_number)
 {
@@ -401,85 +401,6 @@ static void test_blocking_work_runs_elsewhere(void **state)
     assert_true(work.worked);
 }
 
-struct child {
-    struct scene *scene;
-    int64_t status;
-    int signal_number;
-};
-
-static void on_child_exit(void *arg, int64_t status, int signal_number)
-{
-    struct child *child = arg;
-    child->status = status;
-    child->signal_number = signal_number;
-    loop_stop(child->scene->loop);
-}
-
-static void run_child(struct child *child, const char *script, int stdout_fd, int inherit_fd)
-{
-    char shell[] = "/bin/sh";
-    char flag[] = "-c";
-    char *text = strdup(script);
-    char *const argv[] = { shell, flag, text, NULL };
-    struct loop_process_options options = {
-        .file = shell, .argv = argv, .stdout_fd = stdout_fd, .inherit_fd = inherit_fd
-    };
-    struct loop_process *process = NULL;
-    struct err err;
-    assert_int_equal(
-        loop_process_start(child->scene->loop, &options, on_child_exit, child, &process, &err),
-        ERR_OK);
-    assert_true(loop_process_pid(process) > 0);
-    loop_run(child->scene->loop);
-    loop_process_free(process);
-    free(text);
-}
-
-static void test_a_child_writes_where_it_is_told_and_its_exit_is_seen(void **state)
-{
-    struct child child = { .scene = *state };
-    int out[2];
-    int extra[2];
-    assert_int_equal(pipe(out), 0);
-    assert_int_equal(pipe(extra), 0);
-    run_child(&child, "echo said; echo passed >&3; exit 7", out[1], extra[1]);
-    assert_int_equal(child.status, 7);
-    assert_int_equal(child.signal_number, 0);
-    char text[16] = { 0 };
-    assert_int_equal(read(out[0], text, sizeof text - 1), 5);
-    assert_string_equal(text, "said\n");
-    assert_int_equal(read(extra[0], text, sizeof text - 1), 7);
-    assert_memory_equal(text, "passed\n", 7);
-    for (size_t i = 0; i < 2; i++) {
-        close(out[i]);
-        close(extra[i]);
-    }
-}
-
-static void test_a_child_killed_by_a_signal_is_told_apart(void **state)
-{
-    struct child child = { .scene = *state };
-    run_child(&child, "kill -9 $$", -1, -1);
-    assert_int_equal(child.status, 128 + SIGKILL);
-    assert_int_equal(child.signal_number, SIGKILL);
-}
-
-static void test_a_program_that_does_not_exist_is_an_error(void **state)
-{
-    const struct scene *scene = *state;
-    char name[] = "/nonexistent/program";
-    char *const argv[] = { name, NULL };
-    struct loop_process_options options = {
-        .file = name, .argv = argv, .stdout_fd = -1, .inherit_fd = -1
-    };
-    struct loop_process *process = NULL;
-    struct err err = { 0 };
-    assert_int_equal(loop_process_start(scene->loop, &options, on_child_exit, NULL, &process, &err),
-                     ERR_IO);
-    assert_null(process);
-    assert_non_null(strstr(err.text, name));
-}
-
 #define SCENE(test) cmocka_unit_test_setup_teardown(test, set_up, tear_down)
 
 int main(void)
@@ -498,9 +419,6 @@ int main(void)
         SCENE(test_a_watch_of_nothing_is_silent),
         SCENE(test_a_signal_arrives_on_the_loop),
         SCENE(test_blocking_work_runs_elsewhere),
-        SCENE(test_a_child_writes_where_it_is_told_and_its_exit_is_seen),
-        SCENE(test_a_child_killed_by_a_signal_is_told_apart),
-        SCENE(test_a_program_that_does_not_exist_is_an_error),
     };
     return cmocka_run_group_tests_name("infra/loop", tests, NULL, NULL);
 }

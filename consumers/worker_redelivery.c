@@ -1,0 +1,231 @@
+/* Redeliveries wait for the view: an attempt that had finished when its worker died may have its
+ * outcome in the log and not in the view yet, where the gate looks. So a command that was begun
+ * before waits until the view has applied all that was in the log when its partition was assigned,
+ * and then the gate is asked again. See worker_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/worker_internal.h"
+#include "infra/clock.h"
+#include "infra/redis_args.h"
+#include "schemas/mem.h"
+#include "schemas/mutant.h"
+#include "schemas/view.h"
+
+#include <stdlib.h>
+
+#define LOOK_MS         50 /* between two looks at the view while somebody waits */
+#define ENDS_MS         1000
+#define FIELD_BYTES_MAX 400
+
+struct redelivery {
+    struct worker_queue *queue;
+    struct loop *loop;
+    char *topic; /* the queue's replies */
+    size_t count;
+    struct kafka_range *ranges; /* its partitions; `end` as asked last */
+    int64_t *own_ends;          /* behind what this worker published for partitions it had lost */
+    bool *had;                  /* commands partitions that were ours before */
+    struct loop_task ask;
+    struct loop_timer *look;
+    struct attempt_list waiting; /* in the order in which they came, so of their limits too */
+    bool asking_ends, ends_known, ends_stale;
+    bool asking_view;
+    bool settled; /* the view has applied all of them */
+    bool looking;
+    bool closed;
+};
+
+static void ask_ends(void *arg);
+static void look(void *arg);
+
+void redelivery_open(struct worker_queue *queue)
+{
+    struct worker *worker = queue->worker;
+    const struct config_queue *config = config_find_queue(worker->config, span_of(queue->name));
+    struct redelivery *redelivery = MEM_NEW(*redelivery);
+    struct buf topic = BUF_INIT(TOPIC_NAME_MAX);
+    topic_name(&topic, worker->config->namespace_, TOPIC_REPLIES, queue->name);
+    *redelivery = (struct redelivery){
+        .queue = queue,
+        .loop = worker->loop,
+        .topic = buf_take(&topic),
+        .count = (size_t)config->partitions,
+        .ask = { .fn = ask_ends, .arg = redelivery },
+        .look = loop_timer_new(worker->loop, look, redelivery),
+    };
+    redelivery->ranges = mem_zalloc(redelivery->count, sizeof *redelivery->ranges);
+    redelivery->own_ends = mem_zalloc(redelivery->count, sizeof *redelivery->own_ends);
+    redelivery->had = mem_zalloc(redelivery->count, sizeof *redelivery->had);
+    queue->redelivery = redelivery;
+}
+
+static void redelivery_free(struct redelivery *redelivery)
+{
+    free(redelivery->topic);
+    free(redelivery->ranges);
+    free(redelivery->own_ends);
+    free(redelivery->had);
+    free(redelivery);
+}
+
+void redelivery_close(struct worker_queue *queue)
+{
+    struct redelivery *redelivery = queue->redelivery;
+    if (!redelivery)
+        return;
+    queue->redelivery = NULL;
+    loop_undefer(redelivery->loop, &redelivery->ask);
+    loop_timer_free(redelivery->look);
+    redelivery->closed = true;
+    if (!redelivery->asking_ends)
+        redelivery_free(redelivery);
+}
+
+/* --- what must have been applied --- */
+
+static void on_ends(void *arg, enum err_code code)
+{
+    struct redelivery *redelivery = arg;
+    redelivery->asking_ends = false;
+    if (redelivery->closed) {
+        redelivery_free(redelivery);
+        return;
+    }
+    redelivery->ends_known = code == ERR_OK && !redelivery->ends_stale;
+    if (redelivery->ends_stale)
+        ask_ends(redelivery);
+}
+
+/* Once for all partitions that are assigned together. */
+static void ask_ends(void *arg)
+{
+    struct redelivery *redelivery = arg;
+    redelivery->settled = redelivery->ends_known = false;
+    redelivery->ends_stale = redelivery->asking_ends;
+    if (redelivery->asking_ends)
+        return;
+    redelivery->asking_ends = true;
+    for (size_t i = 0; i < redelivery->count; i++)
+        redelivery->ranges[i] =
+            (struct kafka_range){ .topic = redelivery->topic, .partition = (int32_t)i };
+    kafka_ranges(redelivery->queue->worker->admin, redelivery->ranges, redelivery->count,
+                 &(struct kafka_reply){ redelivery->loop, ENDS_MS, on_ends, redelivery });
+}
+
+void redelivery_assigned(struct worker_partition *partition)
+{
+    struct redelivery *redelivery = partition->queue->redelivery;
+    if ((size_t)partition->number < redelivery->count) {
+        partition->returned = redelivery->had[partition->number];
+        redelivery->had[partition->number] = true;
+    }
+    redelivery->settled = redelivery->ends_known = false;
+    loop_defer(redelivery->loop, &redelivery->ask);
+}
+
+void redelivery_published(struct worker_queue *queue, int32_t replies_partition, int64_t offset)
+{
+    struct redelivery *redelivery = queue->redelivery;
+    if (!redelivery || replies_partition < 0 || (size_t)replies_partition >= redelivery->count)
+        return;
+    if (offset + 1 > redelivery->own_ends[replies_partition])
+        redelivery->own_ends[replies_partition] = offset + 1;
+    redelivery->settled = false;
+}
+
+static int64_t needed(const struct redelivery *redelivery, size_t i)
+{
+    int64_t end = redelivery->ranges[i].end, own = redelivery->own_ends[i];
+    return own > end ? own : end;
+}
+
+/* --- waiting --- */
+
+/* To the gate once more. */
+static void go_on(struct redelivery *redelivery, struct attempt *attempt)
+{
+    attempt_list_remove(&redelivery->waiting, attempt);
+    dispatch_ready(attempt);
+}
+
+static void on_view(void *arg, enum err_code code, const struct redis_reply *reply)
+{
+    struct redelivery *redelivery = arg;
+    redelivery->asking_view = false;
+    /* What was asked for meanwhile is looked for the next time. */
+    if (code || redis_reply_count(reply) != redelivery->count || !redelivery->ends_known)
+        return;
+    for (size_t i = 0; i < redelivery->count; i++) {
+        if (redis_reply_integer(redis_reply_at(reply, i)) < needed(redelivery, i))
+            return;
+    }
+    redelivery->settled = true;
+    while (redelivery->waiting.first)
+        go_on(redelivery, redelivery->waiting.first);
+}
+
+static void ask_view(struct redelivery *redelivery)
+{
+    const struct worker *worker = redelivery->queue->worker;
+    struct redis_args args = REDIS_ARGS_INIT((redelivery->count + 2) * FIELD_BYTES_MAX);
+    redis_args_text(&args, "HMGET");
+    redis_args_begin(&args);
+    view_hash_key(&args.store, worker->config->namespace_);
+    redis_args_end(&args);
+    for (size_t i = 0; i < redelivery->count; i++) {
+        redis_args_begin(&args);
+        view_applied_field(&args.store, redelivery->topic, (int32_t)i);
+        redis_args_end(&args);
+    }
+    redelivery->asking_view = true;
+    redis_command(worker->redis, on_view, redelivery, args.count, redis_args_list(&args));
+    redis_args_free(&args);
+}
+
+static void look(void *arg)
+{
+    struct redelivery *redelivery = arg;
+    int64_t now_ms = clock_monotonic_ms();
+    while (redelivery->waiting.first && now_ms >= redelivery->waiting.first->redelivered_until_ms)
+        go_on(redelivery, redelivery->waiting.first);
+    redelivery->looking = redelivery->waiting.first != NULL;
+    if (!redelivery->looking) {
+        loop_timer_stop(redelivery->look);
+        return;
+    }
+    if (!redelivery->ends_known && !redelivery->asking_ends)
+        ask_ends(redelivery);
+    else if (redelivery->ends_known && !redelivery->asking_view &&
+             redis_ready(redelivery->queue->worker->redis))
+        ask_view(redelivery);
+}
+
+bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
+{
+    struct worker_partition *partition = attempt->partition;
+    struct worker *worker = partition->worker;
+    struct redelivery *redelivery = partition->queue->redelivery;
+    if (MUTANT(no_redelivery_wait) || attempt->waited ||
+        worker->config->worker.redelivery_wait_ms == 0 ||
+        (verdict == GATE_AGAIN && !partition->returned))
+        return false;
+    partition->under_way--;
+    if (redelivery->settled) { /* since after the gate was asked, perhaps */
+        dispatch_ready(attempt);
+        return true;
+    }
+    metric_add(worker->redelivery_waits, 1);
+    attempt->state = ATTEMPT_REDELIVERED;
+    attempt->redelivered_until_ms =
+        clock_monotonic_ms() + worker->config->worker.redelivery_wait_ms;
+    attempt_list_append(&redelivery->waiting, attempt);
+    if (!redelivery->looking) {
+        redelivery->looking = true;
+        loop_timer_start(redelivery->look, 0, LOOK_MS);
+    }
+    return true;
+}
+
+void redelivery_forget(struct attempt *attempt)
+{
+    attempt_list_remove(&attempt->partition->queue->redelivery->waiting, attempt);
+}

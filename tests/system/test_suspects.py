@@ -1,0 +1,211 @@
+"""A job that crashes its process takes nobody with it; what was under way when a worker died is done again at once, and
+what had finished is not.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+import requests
+
+import processes
+from load import assert_all_succeed
+from stack import SANITIZER_OPTIONS, headers_of
+from waiting import wait_until
+
+CALLS = 300
+SUSPECT = '{verdict="suspect"}'
+BYSTANDERS = 500
+# Commits are rare here, so that a worker that dies leaves much behind; redeliveries may wait long, so that it is the view
+# that ends their wait and not the clock.
+CONFIG = {"worker": {"drill_rules": True, "commit_interval": "10s", "redelivery_wait": "30s"}}
+
+
+@pytest.fixture(scope="module")
+def suspects_stack(make_stack):
+    stack, finish = make_stack("apache", config=CONFIG, workers=2)
+    yield stack
+    finish()
+
+
+def metric(stack, name, process, labels=""):
+    text = requests.get(f"http://{stack.address(process)}/metrics", timeout=10).text
+    found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", text, re.M)
+    return float(found.group(1)) if found else 0.0
+
+
+def submit_many(stack, tmp_path, payload, count):
+    ids = tmp_path / "ids"
+    stack.errand("load", "probe.call", "--connections", 32, "--count", count, "--ids", ids, "-d", json.dumps(payload),
+                 limit_s=120)
+    return [json.loads(line)["id"] for line in ids.read_text().splitlines()]
+
+
+def owner(stack, running):
+    """The worker that has the one partition of the queue, once so many of its attempts run."""
+    def found():
+        return [name for name in ("worker-1", "worker-2")
+                if metric(stack, "errand_attempts_in_flight", name) >= running]
+    return wait_until(found, 30, f"{running} attempts run in one worker")[0]
+
+
+def other(name):
+    return {"worker-1": "worker-2", "worker-2": "worker-1"}[name]
+
+
+def calls_by_job(stack, ids):
+    counts = dict.fromkeys(ids, 0)
+    for call in stack.calls(path="/echo"):
+        if call["idempotency_key"] in counts:
+            counts[call["idempotency_key"]] += 1
+    return counts
+
+
+def starts(stack):
+    return sum('"errand-worker ' in line and " listens on " in line for line in stack.all_logs().splitlines())
+
+
+def both_ready(stack):
+    wait_until(lambda: all(stack.is_ready(name) for name in ("worker-1", "worker-2")), 30, "both workers are ready")
+
+
+# proves P-38, P-38a
+def test_a_rolling_restart_suspects_nobody(suspects_stack, tmp_path):
+    stack = suspects_stack
+    both_ready(stack)
+    ids = submit_many(stack, tmp_path, {"simulate": "slow=3000"}, 50)
+    name = owner(stack, 40)
+    told = {value.split(b" ")[0] for value in (stack.redis().get(key) for key in stack.redis().keys("errand:i:*"))}
+    assert told == {b"alive"}, "both of them beat"
+    for leaving in (name, other(name)):
+        pid = stack.signal(leaving, signal.SIGTERM)
+        stack.wait_restarted(leaving, pid)
+        staying = other(leaving)
+        assert metric(stack, "errand_suspects_total", staying) == 0
+        assert metric(stack, "errand_gate_verdicts_total", staying, SUSPECT) == 0
+    assert_all_succeed(stack, ids)
+    lives = [value for value in (stack.redis().get(key) for key in stack.redis().keys("errand:i:*"))]
+    assert sorted(value.split(b" ")[0] for value in lives) == [b"alive", b"alive", b"left", b"left"]
+    life = json.loads(lives[0].split(b" ", 1)[1])
+    assert set(life) == {"name", "version", "host", "pid", "queues", "in_flight", "partitions", "beat_at_ms"}
+
+
+# proves P-38, P-38c
+def test_what_a_killed_worker_ran_is_done_again_all_at_once_and_nobody_is_convicted(suspects_stack, tmp_path):
+    stack = suspects_stack
+    both_ready(stack)
+    ids = submit_many(stack, tmp_path, {"simulate": "slow=2000"}, CALLS)
+    name = owner(stack, 100)
+    under_way = metric(stack, "errand_attempts_in_flight", name)
+    pid = stack.kill(name)
+    began = time.monotonic()
+    survivor = other(name)
+    before = metric(stack, "errand_suspects_total", survivor)
+    assert_all_succeed(stack, ids, deadline_s=60)
+    took = time.monotonic() - began
+    stack.wait_restarted(name, pid)
+    suspected = sum(metric(stack, "errand_suspects_total", worker) for worker in (name, survivor)) - before
+    assert suspected >= under_way / 2, "what ran when the worker died came back as suspects"
+    assert took < 30, f"{suspected} suspects of 2 s took {took:.1f} s: not one after the other"
+    assert metric(stack, "errand_suspects_convicted_total", survivor) == 0
+    counts = calls_by_job(stack, ids)
+    assert max(counts.values()) <= 2, "none was called again more than once"
+
+
+# proves P-38c, P-38d
+def test_jobs_that_crash_their_process_are_found_and_their_bystanders_succeed(suspects_stack, tmp_path):
+    stack = suspects_stack
+    both_ready(stack)
+    before = starts(stack)
+    ids = submit_many(stack, tmp_path, {"simulate": "slow=1500"}, BYSTANDERS)
+    began = time.monotonic()
+    crashers = {name: stack.submit("probe.crash", {"signal": name}) for name in ("ABRT", "SEGV")}
+    done = {name: stack.wait(job["id"], deadline_s=60) for name, job in crashers.items()}
+    assert_all_succeed(stack, ids, deadline_s=60)
+    took = time.monotonic() - began
+    dead = {headers_of(record).get("ce_subject"): headers_of(record) for record in stack.kafka("dead.probe")}
+    for name, job in done.items():
+        assert job["state"] == "failed"
+        assert job["error"]["code"] == "crashed" and job["error"]["class"] == "reject"
+        assert f"SIG{name}" in job["error"]["detail"]
+        assert dead[job["id"]]["errand-reason"] == "crashed"
+    assert took < 45, f"{took:.1f} s for {BYSTANDERS} calls of 1.5 s: not one after the other"
+    both_ready(stack)
+    assert 1 <= starts(stack) - before <= 2, "no worker crashed again and again"
+
+
+# proves P-38h
+def test_a_crashing_rule_needs_the_configuration_s_leave(stack):
+    job = stack.submit("probe.crash", {"signal": "ABRT"})
+    done = stack.wait(job["id"])
+    assert done["state"] == "failed" and done["error"]["code"] == "payload_invalid"
+    assert "worker.drill_rules" in done["error"]["detail"]
+
+
+# proves P-38f
+def test_what_had_finished_when_its_worker_died_is_not_called_again(suspects_stack, tmp_path):
+    stack = suspects_stack
+    both_ready(stack)
+    recorder = stack.signal("recorder-1", signal.SIGSTOP)
+    try:
+        ids = submit_many(stack, tmp_path, {"n": 1}, 100)
+
+        def published():
+            subjects = {headers_of(record)["ce_subject"] for record in stack.kafka("replies.probe")}
+            return set(ids) <= subjects
+        wait_until(published, 30, "every outcome is in the log")
+        slow = stack.submit("probe.call", {"simulate": "slow=10000"})
+        name = owner(stack, 1)
+        survivor = other(name)
+        before = metric(stack, "errand_gate_verdicts_total", survivor, SUSPECT)
+        pid = stack.kill(name)
+
+        def come_again():
+            told = [worker for worker in (name, survivor) if stack.is_ready(worker)]
+            return sum(metric(stack, "errand_gate_verdicts_total", worker, SUSPECT) for worker in told) - before >= len(ids)
+        wait_until(come_again, 30, "all of them have come again")
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    assert_all_succeed(stack, ids)
+    stack.wait_restarted(name, pid)
+    assert set(calls_by_job(stack, ids).values()) == {1}, "each was called once"
+    assert sum(metric(stack, "errand_redelivery_waits_total", worker) for worker in (name, survivor)) >= len(ids)
+    assert stack.wait(slow["id"])["state"] == "succeeded"
+
+
+# proves P-38g
+def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_comes_back(suspects_stack):
+    """A second worker joins and leaves: each time the partition is taken away and comes back to its first owner, who is
+    the first by name."""
+    stack = suspects_stack
+    both_ready(stack)
+    wait_until(lambda: metric(stack, "errand_attempts_in_flight", "worker-2") == 0, 90, "nothing runs")
+    job = stack.submit("probe.call", {"simulate": "slow=10000"})
+    wait_until(lambda: stack.get(job["id"])["state"] == "running", 10, "the call is made")
+    adopted = metric(stack, "errand_adopted_total", "worker-1")
+    with open(f"/proc/{stack.pid('worker-1')}/environ", encoding="utf-8") as file:
+        environment = dict(pair.split("=", 1) for pair in file.read().split("\0") if "=" in pair)
+    environment |= {"ERRAND_PROCESS": "zz-joins-late", "ERRAND_LOG_PATH": "", **SANITIZER_OPTIONS}
+    with subprocess.Popen([os.path.join(stack.bin_folder, "errand-worker")], env=environment,
+                          stderr=subprocess.PIPE) as late:
+        try:
+            wait_until(lambda: metric(stack, "errand_adopted_total", "worker-1") > adopted, 20, "the call is adopted")
+        finally:
+            late.send_signal(signal.SIGTERM)
+            said = late.communicate(timeout=30)[1].decode()
+    assert late.returncode == 0, said
+    done = stack.wait(job["id"], deadline_s=30)
+    assert done["state"] == "succeeded" and done["attempt"] == 1
+    assert calls_by_job(stack, [job["id"]]) == {job["id"]: 1}
+
+
+# proves P-38c
+def test_no_child_is_left_when_its_suspects_have_ended(suspects_stack):
+    def children():
+        return [line for line in processes.of_folder(suspects_stack.folder).values() if "--attempts" in line]
+    wait_until(lambda: not children(), 90, "children end")
