@@ -27,7 +27,7 @@ static struct redis_script ask_script = {
     "  if t and t > turn then return 'superseded' end\n"
     "  if t == turn and p ~= place then return 'duplicate' end\n"
     "  if t == turn and released == 'r' then return 'superseded' end\n"
-    "  if mark == 'x' then return t == turn and 'cancelled begun' or 'cancelled' end\n"
+    "  if mark == 'x' then return t and 'cancelled begun' or 'cancelled' end\n"
     "  if t ~= turn then return 'go' end\n"
     "  local verdict, kept = 'suspect', ' ' .. attempt .. ' ' .. due\n"
     "  if suspect ~= 's' then\n"

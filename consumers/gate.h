@@ -8,7 +8,8 @@
  *
  *   claim found                     | verdict
  *   none, or a lower turn           | GO: claimed
- *     with the mark                 | CANCELLED: end the job so, without an attempt
+ *     with the mark                 | CANCELLED: end the job so, without an attempt; `begun` when
+ *                                   | a turn had been claimed before
  *   same turn, same record          | AGAIN: a redelivery, claimed anew
  *     by another incarnation        | AGAIN_OTHER when it lives or left cleanly, else SUSPECT
  *     on a suspect                  | SUSPECT, whoever claimed it
@@ -62,7 +63,7 @@ struct gate_question {
 /* Borrowed for the callback. */
 struct gate_answer {
     enum gate_verdict verdict;
-    bool begun;        /* CANCELLED: an attempt of this turn had begun */
+    bool begun;        /* CANCELLED: an attempt had begun, of this turn or an earlier one */
     uint32_t attempt;  /* AGAIN, AGAIN_OTHER, SUSPECT: what gate_keep kept; 0 nothing */
     int64_t due_at_ms; /* the same; 0 nothing */
     const struct job_failure *failure; /* OUTCOME: what the record says; else NULL */
@@ -102,10 +103,11 @@ void gate_release(struct gate *gate, const struct gate_question *of, gate_claim_
 
 /* What a wish to cancel found. */
 enum gate_cancel {
-    GATE_CANCEL_IDLE,     /* nobody works on the job: whoever asked publishes `cancelled` */
-    GATE_CANCEL_RUNNING,  /* a worker does, and has been told: its outcome decides */
-    GATE_CANCEL_TERMINAL, /* the job has ended */
-    GATE_CANCEL_UNKNOWN   /* Redis did not answer */
+    GATE_CANCEL_IDLE,       /* nobody works on the job: whoever asked publishes `cancelled` */
+    GATE_CANCEL_IDLE_BEGUN, /* the same; attempts had begun before */
+    GATE_CANCEL_RUNNING,    /* a worker does, and has been told: its outcome decides */
+    GATE_CANCEL_TERMINAL,   /* the job has ended */
+    GATE_CANCEL_UNKNOWN     /* Redis did not answer */
 };
 /* Marks the job so that no further attempt of it begins, and tells the worker that runs it on the
  * channel of its incarnation (view_incarnation_channel; the message is the job's identity). The

@@ -29,7 +29,8 @@ static struct redis_script cancel_script = {
     "  if claim == '' then redis.call('SET', KEYS[1], 'x', 'PXAT', ARGV[2])\n"
     "  else redis.call('SET', KEYS[1], 'x' .. claim, 'KEEPTTL') end\n"
     "end\n"
-    "if t == '' or released == 'r' then return 'idle' end\n"
+    "if t == '' then return 'idle' end\n"
+    "if released == 'r' then return 'idle_begun' end\n"
     "redis.call('PUBLISH', ARGV[1] .. who, ARGV[3])\n"
     "return 'running'\n",
 };
@@ -108,6 +109,8 @@ static void on_cancel(void *arg, enum err_code code, const struct redis_reply *r
     struct span text = code == ERR_OK ? redis_reply_text(reply) : (struct span){ 0 };
     if (span_is(text, "idle"))
         found = GATE_CANCEL_IDLE;
+    else if (span_is(text, "idle_begun"))
+        found = GATE_CANCEL_IDLE_BEGUN;
     else if (span_is(text, "running"))
         found = GATE_CANCEL_RUNNING;
     else if (span_is(text, "terminal"))

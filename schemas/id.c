@@ -209,6 +209,23 @@ void id_identity_text(const struct id *id, char ret[IDENTITY_TEXT_SIZE])
     *out = '\0';
 }
 
+bool id_identity_parse(struct span text, struct id *ret)
+{
+    struct id id = { 0 };
+    const char *digits = text.data;
+    if (text.size != IDENTITY_TEXT_SIZE - 1)
+        return false;
+    for (size_t i = 0; i < ID_IDENTITY_BYTES; i++) {
+        int high = hex_value(digits[2 * i]);
+        int low = hex_value(digits[2 * i + 1]);
+        if (high < 0 || low < 0)
+            return false;
+        id.bytes[i] = (uint8_t)(high << 4 | low);
+    }
+    *ret = id;
+    return true;
+}
+
 int64_t id_time_ms(const struct id *id)
 {
     return version_of(id) == 7 ? (int64_t)get_big_endian(id->bytes, 6) : -1;

@@ -48,6 +48,8 @@ bool id_parse(struct span text, struct id *ret);
 void id_text(const struct id *id, char ret[ID_TEXT_SIZE]);
 /* The identity as hex: the Kafka key, and the part of Redis keys that names the job. */
 void id_identity_text(const struct id *id, char ret[IDENTITY_TEXT_SIZE]);
+/* Reads what id_identity_text writes, in either case; the other bytes of the id are zero. */
+bool id_identity_parse(struct span text, struct id *ret);
 /* When a version 7 id was minted (Unix ms); -1 for version 8, which holds no time. */
 int64_t id_time_ms(const struct id *id);
 /* Whether the identities are equal, under whatever secrets the ids were minted. */

@@ -225,14 +225,11 @@ void waits_message(void *arg, struct span name, struct span message)
     struct gateway *gateway = arg;
     /* "<namespace>:w:<24 hex digits>" */
     size_t prefix = strlen(gateway->config->namespace_) + 3;
-    struct id id = { 0 };
-    if (name.size != prefix + 24)
+    struct id id;
+    if (name.size < prefix ||
+        !id_identity_parse((struct span){ (const char *)name.data + prefix, name.size - prefix },
+                           &id))
         return;
-    const char *digits = (const char *)name.data + prefix;
-    for (size_t i = 0; i < 12; i++) {
-        char pair[3] = { digits[2 * i], digits[2 * i + 1], '\0' };
-        id.bytes[i] = (uint8_t)strtoul(pair, NULL, 16);
-    }
     struct channel *channel = find(gateway->waits, &id);
     if (channel)
         wake(channel, message);

@@ -206,6 +206,25 @@ static void test_what_is_no_id(void **state)
     assert_int_equal(id.bytes[0], 42);
 }
 
+static void test_an_identity_goes_there_and_back(void **state)
+{
+    (void)state;
+    struct id id;
+    struct id back;
+    char text[IDENTITY_TEXT_SIZE];
+    assert_true(id_parse(span_of("0193c0de-0123-7abc-9def-0123456789ab"), &id));
+    id_identity_text(&id, text);
+    assert_true(id_identity_parse(span_of(text), &back));
+    assert_true(id_same(&id, &back));
+    assert_int_equal(back.bytes[ID_IDENTITY_BYTES], 0);
+    assert_true(id_identity_parse(span_of("0193C0DE01237ABC9DEF0123"), &back));
+    assert_true(id_same(&id, &back));
+    static const char *const texts[] = { "", "0193c0de01237abc9def012", "0193c0de01237abc9def01234",
+                                         "0193c0de01237abc9def012g" };
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        assert_false(id_identity_parse(span_of(texts[i]), &back));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -219,6 +238,7 @@ int main(void)
         cmocka_unit_test(test_a_changed_bit_is_a_forgery),
         cmocka_unit_test(test_text_goes_there_and_back),
         cmocka_unit_test(test_what_is_no_id),
+        cmocka_unit_test(test_an_identity_goes_there_and_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
