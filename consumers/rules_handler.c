@@ -1,6 +1,7 @@
 /* The `rules` handler: runs a C function of rules.h on the job's payload. Quick rules run on the
  * loop; a rule marked blocking runs on the thread pool, at most rule_threads_max at a time (more
- * wait as `overloaded`, which is tried again).
+ * wait as `overloaded`, which is tried again). A rule is short and has no way to be interrupted: it
+ * can be cancelled until it begins, then it ends by itself.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/handler.h"
 #include "consumers/rules.h"
@@ -8,6 +9,7 @@
 #include "schemas/json.h"
 #include "schemas/mem.h"
 
+#include <stdatomic.h>
 #include <stdlib.h>
 
 #define JSON_DEPTH_MAX  64
@@ -21,6 +23,8 @@ struct rules {
     size_t running;
 };
 
+enum phase { PHASE_WAITING, PHASE_BEGUN, PHASE_CANCELLED };
+
 struct handler_run {
     struct rules *rules;
     const struct job_command *command;
@@ -30,7 +34,15 @@ struct handler_run {
     struct buf result;
     struct err err;
     enum err_code code;
+    atomic_int phase; /* the pool begins, the loop cancels: who comes first */
 };
+
+/* Moves the run out of PHASE_WAITING; false: it was moved before. thread: any */
+static bool leave_waiting(struct handler_run *run, enum phase phase)
+{
+    int waiting = PHASE_WAITING;
+    return atomic_compare_exchange_strong(&run->phase, &waiting, (int)phase);
+}
 
 /* thread: the loop, or the pool for a blocking rule */
 static void run_rule(void *arg)
@@ -38,6 +50,10 @@ static void run_rule(void *arg)
     struct handler_run *run = arg;
     struct json_limits limits = { .depth_max = JSON_DEPTH_MAX, .tokens_max = JSON_TOKENS_MAX };
     struct json *payload = NULL;
+    if (!leave_waiting(run, PHASE_BEGUN)) {
+        run->code = err_set(&run->err, ERR_CANCELLED, "called off before it began");
+        return;
+    }
     run->code = json_parse(run->command->payload, &limits, &payload, &run->err);
     if (run->code == ERR_OK) {
         char id[ID_TEXT_SIZE];
@@ -105,10 +121,9 @@ static struct handler_run *rules_start(struct handler *handler, const struct job
     return run;
 }
 
-/* A rule is short and has no way to be interrupted: it ends by itself. */
 static void rules_cancel(struct handler_run *run)
 {
-    (void)run;
+    (void)!leave_waiting(run, PHASE_CANCELLED);
 }
 
 static void rules_free(struct handler *handler)

@@ -59,6 +59,7 @@ static void on_redis(void *arg, bool ready)
         return;
     worker_registry_beat(worker->registry);
     dispatch_soon(worker);
+    cancel_recheck(worker);
 }
 
 static void on_committed(void *arg, const char *topic, int32_t partition, int64_t offset,
@@ -92,6 +93,7 @@ static void on_tick(void *arg)
     worker->ticked_at_ms = clock_monotonic_ms();
     partition_ask_epochs(worker);
     order_tell(worker);
+    cancel_listen(worker);
     bool joined = true;
     for (size_t i = 0; i < worker->queue_count; i++)
         joined = joined && worker->queues[i].consumer &&
@@ -181,6 +183,7 @@ static void open_type_metrics(struct worker *worker, struct worker_type *type)
     type->failed = job_counter(worker, name, "failed");
     type->retried = job_counter(worker, name, "retried");
     type->expired = job_counter(worker, name, "expired");
+    type->cancelled = job_counter(worker, name, "cancelled");
     struct buf labels = BUF_INIT(512);
     metrics_label(&labels, "type", span_of(name));
     type->attempt_seconds = metrics_histogram(
@@ -329,6 +332,7 @@ static enum err_code open_clients(struct worker *worker, struct err *err)
     open_suspects(worker);
     for (size_t i = 0; i < worker->queue_count; i++)
         redelivery_open(&worker->queues[i]);
+    cancel_open(worker, &redis);
     struct http_client_options http = { .shards = HTTP_SHARDS,
                                         .connections_max =
                                             (size_t)worker->config->worker.in_flight_max };
@@ -451,6 +455,7 @@ static void close_clients(struct worker *worker)
     for (struct attempt *attempt = worker->running.first; attempt; attempt = attempt->next)
         attempt->cancelled = true;
     leave(worker);
+    cancel_deafen(worker);
     http_client_close(worker->http);
     suspects_stop(worker->suspects);
     redis_close(worker->redis);
@@ -467,6 +472,7 @@ void worker_close(struct worker *worker)
     if (!worker)
         return;
     close_clients(worker);
+    cancel_close(worker);
     gate_free(worker->gate);
     worker_registry_free(worker->registry);
     suspects_free(worker->suspects);

@@ -8,10 +8,14 @@
 
 #include <stdlib.h>
 
+/* A silent Redis is given up after three timeouts; until then a late answer is no outage, and what
+ * began without the gate could neither be cancelled nor be known to have begun. */
+#define ASKS_MAX 3
+
 /* Attempts asked for in one Lua call. */
 struct batch {
     struct worker *worker;
-    size_t count;
+    size_t count, asks;
     struct attempt *attempts[GATE_QUESTIONS_MAX];
 };
 
@@ -96,7 +100,10 @@ static void on_handler(void *arg, const struct outcome *outcome)
         partition_attempt_drop(attempt);
         return;
     }
-    outcome_of_handler(attempt, outcome);
+    if (cancel_decides(attempt, outcome))
+        outcome_cancelled(attempt, true);
+    else
+        outcome_of_handler(attempt, outcome);
 }
 
 static void run(struct attempt *attempt)
@@ -161,6 +168,12 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
         partition_attempt_drop(attempt);
         return;
     }
+    bool begun = false;
+    if (cancel_before_run(attempt, answer, &begun)) {
+        give_room(attempt);
+        outcome_cancelled(attempt, begun);
+        return;
+    }
     switch (answer->verdict) {
     case GATE_GO:
     case GATE_AGAIN:
@@ -184,6 +197,10 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
         outcome_repair(attempt, answer->failure);
         return;
     case GATE_CANCELLED:
+        if (MUTANT(mark_ignored)) {
+            run(attempt);
+            return;
+        }
         give_room(attempt);
         outcome_cancelled(attempt, answer->begun);
         return;
@@ -197,36 +214,48 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
     partition_attempt_done(attempt);
 }
 
+static void ask(struct batch *batch);
+
 static void on_answer(void *arg, size_t index, const struct gate_answer *answer)
 {
     struct batch *batch = arg;
     bool last = index + 1 == batch->count;
+    if (answer->verdict == GATE_UNKNOWN && batch->asks < ASKS_MAX && !batch->worker->closed &&
+        redis_ready(batch->worker->redis)) { /* then all of the batch are unknown */
+        if (last)
+            ask(batch);
+        return;
+    }
     apply(batch->attempts[index], answer);
     if (last)
         free(batch);
 }
 
+struct gate_question dispatch_question(const struct attempt *attempt)
+{
+    return (struct gate_question){
+        .id = &attempt->command->facts.id,
+        .topic = attempt->partition->topic,
+        .partition = attempt->partition->number,
+        .offset = attempt->offset,
+        .turn = MUTANT(gate_by_attempt) ? attempt->command->attempt : attempt->command->turn,
+        .epoch = attempt->partition->epoch,
+        .forget_at_ms = attempt->command->facts.forget_at_ms,
+    };
+}
+
 static void ask(struct batch *batch)
 {
     struct worker *worker = batch->worker;
+    batch->asks++;
     if (!redis_ready(worker->redis) || MUTANT(gate_off)) { /* go on without the gate */
         for (size_t i = 0, count = batch->count; i < count; i++)
             on_answer(batch, i, &(struct gate_answer){ .verdict = GATE_UNKNOWN });
         return;
     }
     struct gate_question questions[GATE_QUESTIONS_MAX];
-    for (size_t i = 0; i < batch->count; i++) {
-        const struct attempt *attempt = batch->attempts[i];
-        questions[i] = (struct gate_question){
-            .id = &attempt->command->facts.id,
-            .topic = attempt->partition->topic,
-            .partition = attempt->partition->number,
-            .offset = attempt->offset,
-            .turn = MUTANT(gate_by_attempt) ? attempt->command->attempt : attempt->command->turn,
-            .epoch = attempt->partition->epoch,
-            .forget_at_ms = attempt->command->facts.forget_at_ms,
-        };
-    }
+    for (size_t i = 0; i < batch->count; i++)
+        questions[i] = dispatch_question(batch->attempts[i]);
     gate_ask(worker->gate, questions, batch->count, on_answer, batch);
 }
 

@@ -2,7 +2,7 @@
  * deliveries into attempts and keeps windows; worker_dispatch.c decides what runs when;
  * worker_redelivery.c lets redeliveries wait for the view; worker_adopt.c gives calls that outlived
  * a revoke their commands back; worker_outcome.c publishes what became of an attempt;
- * worker_order.c keeps the jobs of a key in their order.
+ * worker_order.c keeps the jobs of a key in their order; worker_cancel.c hears what is called off.
  *
  * The life of an attempt (struct attempt), each state with the place it is kept:
  *
@@ -57,6 +57,7 @@ enum publication { PUBLISH_NOTHING, PUBLISH_EVENT, PUBLISH_NEXT, PUBLISH_DEAD, P
 struct attempt {
     struct attempt *next, *previous;            /* in the list of its state */
     struct attempt *sibling, *sibling_previous; /* all attempts of the partition */
+    struct attempt *same_bucket;                /* worker_cancel.c: commands by identity */
     enum attempt_state state;
     struct worker_partition *partition;
     struct worker_type *type; /* NULL when the type is unknown or the record unreadable */
@@ -79,6 +80,8 @@ struct attempt {
     bool in_child;                /* RUNNING: a child process runs it */
     bool waited;                  /* for the view, as a redelivery */
     int64_t redelivered_until_ms; /* monotonic */
+    bool called_off;              /* somebody wants the job cancelled */
+    bool claimed;                 /* the gate has our claim of this turn, not released */
     enum publication plan[2];
     size_t step;
     /* what is to be published */
@@ -110,7 +113,7 @@ struct worker_type {
     struct handler *handler;
     struct attempt_list ready; /* the lane */
     size_t in_flight;
-    struct metric *succeeded, *failed, *retried, *expired;
+    struct metric *succeeded, *failed, *retried, *expired, *cancelled;
     struct metric *attempt_seconds;
 };
 
@@ -154,6 +157,8 @@ struct worker_partition {
     size_t references;       /* attempts, open questions, and the assignment */
 };
 
+struct worker_cancel;
+
 struct worker {
     struct service *service;
     const struct config *config;
@@ -165,6 +170,7 @@ struct worker {
     struct worker_registry *registry;
     struct suspects *suspects;
     struct kafka_admin *admin; /* log ends, for redeliveries */
+    struct worker_cancel *cancel;
     struct http_client *http;
     struct handler_tools tools;
     struct publish publish;
@@ -242,6 +248,8 @@ void dispatch_soon(struct worker *worker);
 void dispatch_abort(struct attempt *attempt);
 /* Fills what room there is (the deferred task, its arg the worker). */
 void dispatch_run(void *arg);
+/* What the gate is asked about an attempt; borrows from it. */
+struct gate_question dispatch_question(const struct attempt *attempt);
 /* Tells `started` for attempts that run for long; re-arms the timer (arg: the worker). */
 void dispatch_tell_started(void *arg);
 
@@ -321,5 +329,28 @@ void outcome_cancelled(struct attempt *attempt, bool begun);
 void outcome_started(struct attempt *attempt);
 /* Publishes what the producer refused before; arg: the worker. */
 void outcome_retry_stuck(void *arg);
+
+/* --- worker_cancel.c --- */
+void cancel_open(struct worker *worker, const struct redis_options *options);
+/* Hears nothing any more; before the Redis client is closed. */
+void cancel_deafen(struct worker *worker);
+/* When no attempt is left. */
+void cancel_close(struct worker *worker);
+/* Every command that is held can be found by its job. */
+void cancel_index_add(struct attempt *attempt);
+void cancel_index_remove(struct attempt *attempt);
+/* Subscribes, unless that is done or not possible now (at each tick). */
+void cancel_listen(struct worker *worker);
+/* Asks the gate about all that runs: a wish may have been missed while Redis was away. */
+void cancel_recheck(struct worker *worker);
+/* With the gate's answer: notes the claim; true when the attempt would begin, but was called off
+ * meanwhile. `ret_begun` then tells whether one may have begun before. */
+bool cancel_before_run(struct attempt *attempt, const struct gate_answer *answer, bool *ret_begun);
+/* Whether a running attempt's outcome ends its job as `cancelled`: it was called off, and neither
+ * succeeded nor failed for good before that came to pass. */
+bool cancel_decides(const struct attempt *attempt, const struct outcome *outcome);
+/* Releases the claim of a turn that was handed on; the attempt is done, or ends as `cancelled`,
+ * with the gate's answer. False: there is nothing to release. */
+bool cancel_release(struct attempt *attempt);
 
 #endif

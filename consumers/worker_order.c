@@ -138,7 +138,7 @@ void order_wait(struct attempt *attempt)
         partition_attempt_drop(attempt); /* its next owner goes on from what the gate has kept */
         return;
     }
-    int64_t due_at_ms = attempt->next_at_ms;
+    int64_t due_at_ms = attempt->called_off ? 0 : attempt->next_at_ms; /* then the gate ends it */
     partition->under_way--;
     set_number(attempt, attempt->next_attempt);
     attempt->failure = (struct err){ 0 };

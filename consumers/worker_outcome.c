@@ -172,7 +172,8 @@ static void publish_step(struct attempt *attempt)
     struct worker *worker = attempt->partition->worker;
     size_t steps = sizeof attempt->plan / sizeof *attempt->plan;
     if (attempt->step == steps || attempt->plan[attempt->step] == PUBLISH_NOTHING) {
-        partition_attempt_done(attempt);
+        if (!cancel_release(attempt))
+            partition_attempt_done(attempt);
         return;
     }
     if (attempt->plan[attempt->step] == PUBLISH_WAIT) {
@@ -388,12 +389,15 @@ void outcome_repair(struct attempt *attempt, const struct job_failure *failure)
 void outcome_cancelled(struct attempt *attempt, bool begun)
 {
     attempt->event = JOB_EVENT_CANCELLED;
+    attempt->next_at_ms = 0;
+    attempt->failure = (struct err){ .code = ERR_OK };
+    attempt->failure_status = 0;
     if (begun) {
-        err_set(&attempt->failure, ERR_CANCELLED,
-                "attempt %u had begun when the job was cancelled; the third party may have acted",
-                attempt->command->attempt);
+        err_set(&attempt->failure, ERR_CANCELLED, "%s", JOB_CANCELLED_BEGUN);
         attempt->failure_class = ERR_CLASS_REJECT;
     }
+    if (attempt->type)
+        metric_add(attempt->type->cancelled, 1);
     begin(attempt, PUBLISH_EVENT, PUBLISH_NOTHING);
 }
 

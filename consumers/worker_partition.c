@@ -346,6 +346,8 @@ static struct attempt *attempt_free(struct attempt *attempt)
     worker->held_bytes -= attempt->bytes;
     partition->held_bytes -= attempt->bytes;
     metric_set(worker->held_gauge, (double)worker->held_bytes);
+    if (attempt->command)
+        cancel_index_remove(attempt);
     loop_timer_free(attempt->due);
     envelope_free(attempt->envelope);
     free(attempt->result);
@@ -474,6 +476,7 @@ void partition_record(void *arg, const struct kafka_record *record)
         code = err_field(&err, ERR_ENVELOPE_INVALID, "queue", "a command of another queue");
     if (code == ERR_OK) {
         attempt->command = &attempt->envelope->command;
+        cancel_index_add(attempt);
         admit(attempt);
     } else {
         attempt->value = (struct span){ mem_dup(record->value), record->value.size };

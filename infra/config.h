@@ -82,6 +82,7 @@ struct config_gateway {
     struct config_http http;
     int64_t threads;
     int64_t wait_ms_max;     /* longest ?wait= */
+    int64_t cancel_wait_ms;  /* how long DELETE waits for a job's end unless told */
     int64_t waiting_max;     /* parked requests */
     int64_t json_depth_max;  /* 32 */
     int64_t labels_max;      /* labels of one job */

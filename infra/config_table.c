@@ -140,7 +140,9 @@ static const struct config_key root_keys[] = {
           "How long a read of the view may take before the answer is 503."),
       RANGE(10 * MS, MINUTE) },
     { KEY("redis.gate_timeout", CONFIG_DURATION, redis.gate_timeout_ms, "250ms",
-          "How long a worker waits for the gate before it goes on without."),
+          "How long a worker waits for the gate before it asks again; after three times, or "
+          "without "
+          "Redis, it goes on without."),
       RANGE(10 * MS, 10 * SECOND) },
     { KEY("redis.database", CONFIG_INTEGER, redis.database, "0", "Number of the database."),
       RANGE(0, 1023) },
@@ -165,6 +167,9 @@ static const struct config_key root_keys[] = {
       RANGE(1, 64) },
     { KEY("gateway.wait_max", CONFIG_DURATION, gateway.wait_ms_max, "30s",
           "Longest time a request may wait for a job to finish."),
+      RANGE(0, 10 * MINUTE) },
+    { KEY("gateway.cancel_wait", CONFIG_DURATION, gateway.cancel_wait_ms, "2s",
+          "How long a cancellation waits for the job's end when the request does not say."),
       RANGE(0, 10 * MINUTE) },
     { KEY("gateway.waiting_max", CONFIG_INTEGER, gateway.waiting_max, "10000",
           "Requests waiting at once; one more is answered at once."),

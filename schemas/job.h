@@ -55,6 +55,9 @@ struct job_facts {
     const void *unknown;   /* fields of a newer version, carried on; the codec's */
 };
 #define JOB_FINGERPRINT_SIZE 16
+/* What a cancelled job says when not all can be taken back. */
+#define JOB_CANCELLED_BEGUN                                                                        \
+    "an attempt had begun when the job was cancelled; the third party may have acted"
 
 struct job_command {
     struct job_facts facts;

@@ -49,6 +49,10 @@ static const struct option_spec wait_options[] = {
     { "timeout", 't', OPTION_DURATION, "TIME", "how long to wait, for all of them (default 5m)" },
     OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
 };
+static const struct option_spec cancel_options[] = {
+    { "wait", 'w', OPTION_OPTIONAL_DURATION, "30s", "wait until it is decided (else some 2 s)" },
+    OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
+};
 static const struct option_spec load_options[] = {
     { "rate", 'r', OPTION_RATE, "N/s", "submit by this schedule, whatever the answers (default 100/s)" },
     { "connections", 'c', OPTION_COUNT, "N", "instead: N connections, each waiting for its answer" },
@@ -116,6 +120,13 @@ static const struct command commands[] = {
       .examples = "errand wait 0193c0de-7000-7000-8000-000000000000\n"
                   "errand wait --timeout 1m ID1 ID2 ID3",
       .options = wait_options, .run = wait_run },
+    { .name = "cancel", .arguments = "ID", .argument_min = 1, .argument_max = 1, .summary = "cancel a job",
+      .details = "Prints the cancelled job. A job that has ended otherwise is refused (exit code 6). When a call is under way\n"
+                 "it is aborted; an answer that had come already wins. Not decided in time is exit code 8: the job stays\n"
+                 "marked, no attempt of it begins. Asking again is harmless.",
+      .examples = "errand cancel 0193c0de-7000-7000-8000-000000000000\n"
+                  "errand cancel 0193c0de-7000-7000-8000-000000000000 --wait=1m -o json",
+      .options = cancel_options, .run = cancel_run },
     { .name = "types", .arguments = "", .summary = "show the types of jobs there are",
       .examples = "errand types\nerrand types -o json", .options = client_options, .run = types_run },
     { .name = "load", .arguments = "[TYPE]", .argument_max = 1, .summary = "submit many jobs and measure the answers",

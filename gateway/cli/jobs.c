@@ -1,4 +1,4 @@
-/* The verbs about jobs: submit, get, wait, types.
+/* The verbs about jobs: submit, get, wait, cancel, types.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/api.h"
 #include "gateway/cli/job_print.h"
@@ -31,15 +31,16 @@ static int pause_of(const struct api_answer *answer)
     return answer->retry_after_ms < PAUSE_MS_MAX ? (int)answer->retry_after_ms : PAUSE_MS_MAX;
 }
 
-/* One long poll. True when *ret_answer is the last word: the job, finished, or an error. */
-static bool wait_once(struct api *api, const char *id, int64_t left_ms,
+/* One long poll, by GET or DELETE. True when *ret_answer is the last word: the job, finished, or an
+ * error. */
+static bool wait_once(struct api *api, const char *method, const char *id, int64_t left_ms,
                       struct api_answer *ret_answer)
 {
     int64_t slice_ms = left_ms < WAIT_SLICE_MS_MAX ? left_ms : WAIT_SLICE_MS_MAX;
     char path[PATH_BYTES_MAX];
     (void)snprintf(path, sizeof path, "/v1/jobs/%s?wait=%lld", id,
                    (long long)(slice_ms + 999) / 1000);
-    const struct api_request request = { .method = "GET",
+    const struct api_request request = { .method = method,
                                          .path = path,
                                          .timeout_ms = slice_ms + CALL_TIMEOUT_MS };
     api_answer_clear(ret_answer);
@@ -49,6 +50,8 @@ static bool wait_once(struct api *api, const char *id, int64_t left_ms,
     }
     if (ret_answer->status == 200)
         return job_print_is_finished(ret_answer->json);
+    if (ret_answer->status == 202) /* asked to cancel, and not decided yet */
+        return false;
     if (ret_answer->status != 503)
         return true;
     (void)poll(NULL, 0, pause_of(ret_answer));
@@ -81,7 +84,7 @@ static int wait_for(struct api *api, const struct args *args, const char *id, in
     int64_t left_ms = 0;
     do {
         left_ms = deadline_ms - clock_monotonic_ms();
-        last_word = wait_once(api, id, left_ms > 0 ? left_ms : 0, &answer);
+        last_word = wait_once(api, "GET", id, left_ms > 0 ? left_ms : 0, &answer);
     } while (!last_word && deadline_ms > clock_monotonic_ms());
     int code = tell_waited(args, id, &answer, last_word);
     api_answer_clear(&answer);
@@ -260,6 +263,63 @@ int get_run(const struct args *args)
         return CLI_NOT_FOUND;
     struct api *api = api_open(args);
     int code = api ? get(api, args) : CLI_UNREACHABLE;
+    api_close(api);
+    return code;
+}
+
+/* --- cancel --- */
+
+static int tell_cancelled(const struct args *args, const struct api_answer *answer)
+{
+    if (answer->status == 200)
+        return job_print(args, answer);
+    if (answer->status == 202) {
+        int code = job_print(args, answer);
+        output_note("the job is to be cancelled, and still under way");
+        output_try("errand cancel %s --wait", args->items[0]);
+        return code == CLI_OK ? CLI_PENDING : code;
+    }
+    if (answer->status)
+        return api_complain("the job is not cancelled", answer);
+    output_error("the gateway does not answer");
+    output_try("errand cancel %s", args->items[0]);
+    return CLI_UNREACHABLE;
+}
+
+/* Asking again is harmless. */
+static int cancel(struct api *api, const struct args *args)
+{
+    struct api_answer answer = { 0 };
+    int code = CLI_OK;
+    if (args_has(args, "wait")) {
+        int64_t deadline_ms = clock_monotonic_ms() + args_number(args, "wait", WAIT_MS_DEFAULT);
+        int64_t left_ms = 0;
+        bool last_word = false;
+        do {
+            left_ms = deadline_ms - clock_monotonic_ms();
+            last_word =
+                wait_once(api, "DELETE", args->items[0], left_ms > 0 ? left_ms : 0, &answer);
+        } while (!last_word && deadline_ms > clock_monotonic_ms());
+    } else {
+        char path[PATH_BYTES_MAX];
+        (void)snprintf(path, sizeof path, "/v1/jobs/%s", args->items[0]);
+        const struct api_request request = { .method = "DELETE",
+                                             .path = path,
+                                             .timeout_ms = CALL_TIMEOUT_MS };
+        code = api_call(api, &request, &answer);
+    }
+    if (code == CLI_OK)
+        code = tell_cancelled(args, &answer);
+    api_answer_clear(&answer);
+    return code;
+}
+
+int cancel_run(const struct args *args)
+{
+    if (!check_id(args->items[0]))
+        return CLI_NOT_FOUND;
+    struct api *api = api_open(args);
+    int code = api ? cancel(api, args) : CLI_UNREACHABLE;
     api_close(api);
     return code;
 }

@@ -13,6 +13,7 @@ int logs_run(const struct args *args);
 int submit_run(const struct args *args);
 int get_run(const struct args *args);
 int wait_run(const struct args *args);
+int cancel_run(const struct args *args);
 int types_run(const struct args *args);
 int health_run(const struct args *args);
 int load_cmd_run(const struct args *args);

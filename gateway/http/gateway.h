@@ -7,6 +7,7 @@
 #ifndef GATEWAY_HTTP_GATEWAY_H
 #define GATEWAY_HTTP_GATEWAY_H
 
+#include "consumers/gate.h"
 #include "consumers/view.h"
 #include "infra/kafka_watch.h"
 #include "infra/service.h"
@@ -28,6 +29,7 @@ struct gateway {
     struct kafka_admin *admin;
     struct view_identity *identity;
     struct view *view;
+    struct gate *gate; /* for wishes to cancel */
     struct id_minter *minter;
     struct waits *waits;
     struct kafka_watch *kafka_watch;
@@ -63,7 +65,11 @@ enum err_code read_wait_ms(const struct gateway *gateway, struct http_request *r
 /* Goes on to answer `req` with the job `id`, at once or when it is terminal, at the latest after
  * wait_ms. `pending_status` answers a job that is not terminal by then (200 for a read, 202 for a
  * submission). */
-enum read_what { READ_JOB, READ_RESULT };
+enum read_what {
+    READ_JOB,
+    READ_RESULT,
+    READ_CANCELLED /* a job that is being cancelled: one that ended otherwise is `job_ended` */
+};
 struct read_options {
     enum read_what what;
     int64_t wait_ms;
@@ -73,8 +79,17 @@ struct read_options {
 void read_start(struct gateway *gateway, struct http_request *req, const struct id *id,
                 const struct read_options *options);
 
+/* An absent job that was accepted (or claimed) a moment ago is queued: the recorder has not come to
+ * it. */
+bool read_is_young(const struct gateway *gateway, const struct id *id,
+                   const struct view_answer *found);
+/* Why a job is absent from a view that has caught up: it never was, or it has been forgotten. */
+void read_absent(const struct gateway *gateway, const struct id *id, struct err *ret_err);
 /* Answers every waiting request with what is known now (the end of the process). */
 void read_end_all(struct gateway *gateway);
+
+/* --- cancel.c --- */
+void cancel_handler(struct http_request *req, void *service);
 
 /* --- types.c --- */
 void types_handler(struct http_request *req, void *service);

@@ -150,6 +150,8 @@ static enum err_code start(struct service *service, void **ret_state, struct err
         .admin = gateway->admin,
         .identity = gateway->identity,
     });
+    gateway->gate = gate_new(gateway->redis, gateway->config->namespace_,
+                             service_incarnation(gateway->service));
     *ret_state = gateway;
     return ERR_OK;
 }
@@ -182,6 +184,7 @@ static void stop(void *state)
     gateway->subscriber = NULL;
     kafka_producer_close(gateway->producer); /* its last answers settle claims in Redis */
     redis_close(gateway->redis);
+    gate_free(gateway->gate);
     view_identity_free(gateway->identity);
     kafka_admin_close(gateway->admin);
     kafka_watch_stop(gateway->kafka_watch);

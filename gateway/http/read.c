@@ -45,13 +45,18 @@ static void finish(struct reading *reading)
 
 /* --- answers --- */
 
+static void answer_err(struct reading *reading, const struct err *err)
+{
+    struct http_request *req = reading->req;
+    finish(reading);
+    gateway_problem(req, err);
+}
+
 static void answer_problem(struct reading *reading, enum err_code code, const char *text)
 {
     struct err err;
     err_set(&err, code, "%s", text);
-    struct http_request *req = reading->req;
-    finish(reading);
-    gateway_problem(req, &err);
+    answer_err(reading, &err);
 }
 
 static bool etag_matches(struct http_request *req, const char *etag)
@@ -90,7 +95,7 @@ static void answer_job(struct reading *reading, const struct job_record *record)
     if (reading->options.preferred)
         headers[count++] = (struct http_header_line){ "Preference-Applied", applied };
     int status = terminal ? 200 : reading->options.pending_status;
-    bool unchanged = status == 200 && etag_matches(req, etag);
+    bool unchanged = reading->options.what == READ_JOB && status == 200 && etag_matches(req, etag);
     finish(reading);
     if (unchanged)
         http_reply(req,
@@ -125,22 +130,40 @@ static void answer_result(struct reading *reading, const struct job_record *reco
     http_reply(req, &answer);
 }
 
+static void answer_cancelled(struct reading *reading, const struct job_record *record)
+{
+    if (!record || !job_state_is_terminal(record->state) || record->state == JOB_CANCELLED) {
+        answer_job(reading, record);
+        return;
+    }
+    char text[96];
+    snprintf(text, sizeof text, "The job ended as %s before it could be cancelled.",
+             job_state_text(record->state));
+    answer_problem(reading, ERR_JOB_ENDED, text);
+}
+
 static void answer(struct reading *reading, const struct job_record *record)
 {
-    if (reading->options.what == READ_RESULT)
-        answer_result(reading, record);
-    else
+    switch (reading->options.what) {
+    case READ_JOB:
         answer_job(reading, record);
+        break;
+    case READ_RESULT:
+        answer_result(reading, record);
+        break;
+    case READ_CANCELLED:
+        answer_cancelled(reading, record);
+        break;
+    }
 }
 
 /* --- deciding --- */
 
-/* An absent job that was accepted (or claimed) a moment ago is queued: the recorder has not come to
- * it. */
-static bool is_young(const struct reading *reading, const struct view_answer *found)
+bool read_is_young(const struct gateway *gateway, const struct id *id,
+                   const struct view_answer *found)
 {
-    const struct config *config = reading->gateway->config;
-    int64_t since_ms = id_time_ms(&reading->id);
+    const struct config *config = gateway->config;
+    int64_t since_ms = id_time_ms(id);
     if (found->claimed)
         since_ms = found->claimed_at_ms;
     return since_ms >= 0 && clock_wall_ms() - since_ms <
@@ -159,24 +182,28 @@ static int64_t shortest_memory_ms(const struct config *config)
     return shortest_ms;
 }
 
+/* The request is the job's submission, and Kafka has acknowledged it. */
+static bool was_accepted_now(const struct reading *reading)
+{
+    return reading->options.what == READ_JOB && reading->options.pending_status == 202;
+}
+
 /* What is known without the view: of a submission that it was accepted, of a read nothing. */
 static void answer_unknown(struct reading *reading, enum err_code code, const char *text)
 {
-    if (reading->options.pending_status == 202)
+    if (was_accepted_now(reading))
         answer(reading, NULL);
     else
         answer_problem(reading, code, text);
 }
 
-static void answer_absent(struct reading *reading)
+void read_absent(const struct gateway *gateway, const struct id *id, struct err *ret_err)
 {
-    int64_t made_at_ms = id_time_ms(&reading->id);
-    if (made_at_ms >= 0 &&
-        clock_wall_ms() - made_at_ms > shortest_memory_ms(reading->gateway->config))
-        answer_problem(reading, ERR_JOB_EXPIRED,
-                       "The job's record was kept for its time and is gone.");
+    int64_t made_at_ms = id_time_ms(id);
+    if (made_at_ms >= 0 && clock_wall_ms() - made_at_ms > shortest_memory_ms(gateway->config))
+        err_set(ret_err, ERR_JOB_EXPIRED, "The job's record was kept for its time and is gone.");
     else
-        answer_problem(reading, ERR_JOB_NOT_FOUND, "There is no such job, or its record is gone.");
+        err_set(ret_err, ERR_JOB_NOT_FOUND, "There is no such job, or its record is gone.");
 }
 
 static void on_caught_up(void *arg, enum err_code code)
@@ -196,11 +223,13 @@ static void on_caught_up(void *arg, enum err_code code)
 
 static void decide_absent(struct reading *reading, const struct view_answer *found)
 {
-    if (reading->options.pending_status == 202 || is_young(reading, found)) {
+    if (was_accepted_now(reading) || read_is_young(reading->gateway, &reading->id, found)) {
         if (reading->time_up || reading->options.wait_ms == 0)
             answer(reading, NULL);
     } else if (reading->caught_up) {
-        answer_absent(reading);
+        struct err err;
+        read_absent(reading->gateway, &reading->id, &err);
+        answer_err(reading, &err);
     } else {
         reading->asking = true;
         view_check_caught_up(reading->gateway->view, on_caught_up, reading);

@@ -7,6 +7,7 @@
 const struct http_route gateway_routes[] = {
     { "POST", "/v1/jobs", submit_handler, SIZE_MAX },
     { "GET", "/v1/jobs/{id}", read_job_handler, 0 },
+    { "DELETE", "/v1/jobs/{id}", cancel_handler, 0 },
     { "GET", "/v1/jobs/{id}/result", read_result_handler, 0 },
     { "GET", "/v1/types", types_handler, 0 },
 };

@@ -33,7 +33,7 @@ BLOCKS = [
     ("quote.fetch", [r'"state":"succeeded"', r'"author":"Oscar Wilde"']),
     ("idempotency-key", [r"^Idempotency-Replayed: true"]),
     ("qoute.fetch", [r'"code":"unknown_type"', r"did you mean .*quote\.fetch", r'"field":"type"']),
-    ("errand types", [r"^sentence\.make +rules ", r"^state +succeeded$", r"Europe/Berlin"]),
+    ("errand types", [r"^sentence\.make +rules ", r"^state +succeeded$", r"Europe/Berlin", r"^state +cancelled$"]),
     ("fail=2", [r"^state +succeeded$", r"^attempt +3$", r'"simulate": "fail=2"', r"attempt 2 failed"]),
     ("errand load", [r"^gateway-1 +yes ", r"^worker-1 +yes ", r"^accepted +\d+ ", r"^latency ms +p50 "]),
 ]
