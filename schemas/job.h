@@ -62,6 +62,7 @@ struct job_facts {
 struct job_command {
     struct job_facts facts;
     uint32_t turn, attempt;
+    uint32_t holds; /* in a row, since the last attempt began */
     int64_t due_at_ms;
     struct span payload;
     const void *unknown;

@@ -10,6 +10,7 @@
 #define WEEK_MS       (7 * DAY_MS)
 #define YEAR_0_MS     INT64_C(-62167219200000)
 #define YEAR_10000_MS INT64_C(253402300800000)
+#define RATE_MAX      1000000
 #define COUNT(list)   (sizeof(list) / sizeof *(list))
 
 /* --- reading --- */
@@ -440,5 +441,35 @@ bool timefmt_parse_size(struct span text, int64_t *ret_bytes)
     if (__builtin_mul_overflow(count, unit, &bytes))
         return false;
     *ret_bytes = bytes;
+    return true;
+}
+
+/* --- rates --- */
+
+bool timefmt_parse_rate(struct span text, int64_t *ret_count, int64_t *ret_period_ms)
+{
+    static const struct unit periods[] = { { "/s", SECOND_MS },
+                                           { "/m", MINUTE_MS },
+                                           { "/h", HOUR_MS } };
+    const char *p = text.data;
+    int64_t count = 0;
+    size_t digits = 0;
+    for (; digits < text.size && p[digits] >= '0' && p[digits] <= '9'; digits++) {
+        count = 10 * count + (p[digits] - '0');
+        if (count > RATE_MAX)
+            return false;
+    }
+    if (digits == 0)
+        return false;
+    struct span rest = { p + digits, text.size - digits };
+    int64_t period_ms = rest.size == 0 && count == 0 ? SECOND_MS : 0;
+    for (size_t i = 0; i < COUNT(periods); i++) {
+        if (span_is(rest, periods[i].name))
+            period_ms = periods[i].size;
+    }
+    if (period_ms == 0)
+        return false;
+    *ret_count = count;
+    *ret_period_ms = period_ms;
     return true;
 }

@@ -1,8 +1,6 @@
-/* Times, durations and sizes as text. Times are Unix milliseconds (UTC), durations milliseconds.
- * Parsers take the whole text or nothing, without white space around it; they write their result on
- * success only.
- * thread: any
- * SPDX-License-Identifier: Apache-2.0 */
+/* Times, durations, sizes and rates as text. Times are Unix milliseconds (UTC), durations
+ * milliseconds. Parsers take the whole text or nothing, without white space around it; they write
+ * their result on success only. thread: any SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_TIMEFMT_H
 #define SCHEMAS_TIMEFMT_H
 
@@ -30,5 +28,8 @@ void timefmt_duration(int64_t ms, struct buf *out);
 /* Bytes: "4096", "4096B", powers of 1024 "64KiB" "1MiB" "2GiB" "1TiB", of 1000 "10kB" (or KB)
  * "10MB" "1GB" "1TB". */
 bool timefmt_parse_size(struct span text, int64_t *ret_bytes);
+
+/* How often: "50/s", "600/m", "1000/h", up to a million; "0" is 0 a second. */
+bool timefmt_parse_rate(struct span text, int64_t *ret_count, int64_t *ret_period_ms);
 
 #endif

@@ -33,17 +33,16 @@ void view_epoch_key(struct buf *out, const char *namespace_, const char *topic, 
     partition_name(out, ":e:", topic, partition);
 }
 
-static void incarnation_name(struct buf *out, const char *namespace_, const char *kind,
-                             const char *incarnation)
+static void name_of(struct buf *out, const char *namespace_, const char *kind, const char *name)
 {
     buf_add_text(out, namespace_);
     buf_add_text(out, kind);
-    buf_add_text(out, incarnation);
+    buf_add_text(out, name);
 }
 
 void view_incarnation_key(struct buf *out, const char *namespace_, const char *incarnation)
 {
-    incarnation_name(out, namespace_, ":i:", incarnation);
+    name_of(out, namespace_, ":i:", incarnation);
 }
 
 void view_workers_key(struct buf *out, const char *namespace_)
@@ -54,7 +53,12 @@ void view_workers_key(struct buf *out, const char *namespace_)
 
 void view_incarnation_channel(struct buf *out, const char *namespace_, const char *incarnation)
 {
-    incarnation_name(out, namespace_, ":x:", incarnation);
+    name_of(out, namespace_, ":x:", incarnation);
+}
+
+void view_target_key(struct buf *out, const char *namespace_, const char *target)
+{
+    name_of(out, namespace_, ":t:", target);
 }
 
 void view_applied_field(struct buf *out, const char *topic, int32_t partition)

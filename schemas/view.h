@@ -28,6 +28,8 @@ void view_workers_key(struct buf *out, const char *namespace_);
 /* "errand:x:<incarnation>", the channel on which that life is told which jobs are to be cancelled.
  */
 void view_incarnation_channel(struct buf *out, const char *namespace_, const char *incarnation);
+/* "errand:t:<target>", what the workers share about a third party: its breaker and limits. */
+void view_target_key(struct buf *out, const char *namespace_, const char *target);
 /* Fields of the hash: the next offset to apply ("a:<topic>:<partition>"), and the run id under
  * which the partition was certified ("p:<topic>:<partition>"). */
 void view_applied_field(struct buf *out, const char *topic, int32_t partition);

@@ -46,6 +46,7 @@ static struct job_command sample_command(void)
     return (struct job_command){ .facts = sample_facts(),
                                  .turn = 2,
                                  .attempt = 3,
+                                 .holds = 7,
                                  .due_at_ms = 1234,
                                  .payload = SPAN_LIT("{ \"b\" : [1, 2] }") };
 }
@@ -147,6 +148,7 @@ static void a_command_comes_back_as_it_was(void **state)
     assert_facts_equal(&envelope->command.facts, &command.facts);
     assert_int_equal(envelope->command.turn, 2);
     assert_int_equal(envelope->command.attempt, 3);
+    assert_int_equal(envelope->command.holds, 7);
     assert_int_equal(envelope->command.due_at_ms, 1234);
     assert_true(span_eq(envelope->command.payload, command.payload));
     struct buf again = encode(&envelope->command);
