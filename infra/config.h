@@ -14,6 +14,7 @@
 #define INFRA_CONFIG_H
 
 #include "infra/log.h"
+#include "schemas/breaker.h"
 #include "schemas/err.h"
 #include "schemas/topic.h"
 
@@ -107,6 +108,8 @@ struct config_worker {
     int64_t redelivery_wait_ms; /* for the view, before work is done again */
     int64_t children_max;       /* processes for suspects at once */
     bool drill_rules;           /* rules that do harm are allowed */
+    int64_t hold_after_ms; /* waited for a target's fleet limits: then the job is held */
+    int64_t hold_ms_max;
 };
 
 struct config_recorder {
@@ -143,7 +146,12 @@ struct config_target {
     int64_t connect_timeout_ms;
     int64_t timeout_ms;
     int64_t response_bytes_max;
-    int64_t in_flight_max;
+    int64_t in_flight_max;              /* of one worker */
+    int64_t concurrency_max;            /* of all workers together; 0 none */
+    char *rate;                         /* "50/s", of all workers together; "0" none */
+    int64_t rate_count, rate_period_ms; /* the same, read */
+    int64_t burst;                      /* 0: a tenth of a second's worth */
+    struct breaker_policy breaker;
     bool private;                /* its host may have an address that is not public */
     int64_t redirects_max;       /* followed */
     char *ca_file;               /* "": the system's */

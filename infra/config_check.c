@@ -143,10 +143,29 @@ static void check_target(struct config_loader *loader, const struct config_targe
     free(host);
 }
 
+/* A probe of which nothing is heard was lost with its worker. */
+#define PROBE_SLACK_MS 5000
+
+/* Reads the rate, which has passed its format, and what the breaker takes from the target. */
+static void check_limits(struct config_loader *loader, struct config_target *target)
+{
+    if (!timefmt_parse_rate(span_of(target->rate), &target->rate_count, &target->rate_period_ms))
+        return;
+    target->breaker.probe_wait_ms = target->timeout_ms + PROBE_SLACK_MS;
+    if (target->breaker.open_ms_max >= target->breaker.open_ms)
+        return;
+    char path[CONFIG_PATH_SIZE];
+    snprintf(path, sizeof path, "targets.%s.breaker.open_max", target->name);
+    config_check_problem(loader, path, "is shorter than targets.%s.breaker.open; raise it",
+                         target->name);
+}
+
 static void check_targets(struct config_loader *loader)
 {
-    for (size_t i = 0; i < loader->config->target_count; i++)
+    for (size_t i = 0; i < loader->config->target_count; i++) {
         check_target(loader, &loader->config->targets[i]);
+        check_limits(loader, &loader->config->targets[i]);
+    }
 }
 
 static void check_secrets(struct config_loader *loader)

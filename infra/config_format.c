@@ -1,6 +1,7 @@
 /* See config_format.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/config_format.h"
 
+#include "schemas/timefmt.h"
 #include "schemas/utf8.h"
 
 #include <strings.h>
@@ -310,6 +311,16 @@ static bool is_one_of(struct span name, const char *const *names)
             return true;
     }
     return false;
+}
+
+const char *config_format_rate(struct span name, struct span text)
+{
+    (void)name;
+    int64_t count;
+    int64_t period_ms;
+    return timefmt_parse_rate(text, &count, &period_ms)
+               ? NULL
+               : "must be a rate such as 50/s, 600/m or 1000/h, or 0";
 }
 
 const char *config_format_header(struct span name, struct span text)

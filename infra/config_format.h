@@ -30,6 +30,8 @@ const char *config_format_pointer(struct span name, struct span text);
 /* "200", "2xx"; for retry also "timeout" and "unreachable". */
 const char *config_format_status(struct span name, struct span text);
 const char *config_format_retry(struct span name, struct span text);
+/* "50/s"; "0" */
+const char *config_format_rate(struct span name, struct span text);
 
 /* Pairs. A header of a target and a librdkafka property may be a credential, which must be a
  * reference: the loader asks config_format_is_credential. */

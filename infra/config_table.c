@@ -234,6 +234,14 @@ static const struct config_key root_keys[] = {
     { KEY("worker.drill_rules", CONFIG_BOOL, worker.drill_rules, "false",
           "Allows the business rules that do harm on purpose (`drill.crash`): for drills and tests "
           "only.") },
+    { KEY("worker.hold_after", CONFIG_DURATION, worker.hold_after_ms, "1s",
+          "A job that has waited so long for its target's `concurrency` or `rate` is put aside as "
+          "held, so that others go on."),
+      RANGE(0, MINUTE) },
+    { KEY("worker.hold_max", CONFIG_DURATION, worker.hold_ms_max, "10m",
+          "Longest time for which a job is held at once; the first is a second, each one in a row "
+          "doubles it."),
+      RANGE(SECOND, DAY) },
 
     HTTP("recorder", recorder.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("recorder.batch_records_max", CONFIG_INTEGER, recorder.batch_records_max, "1000",
@@ -294,6 +302,38 @@ static const struct config_key target_keys[] = {
     { KEY("in_flight", CONFIG_INTEGER, in_flight_max, "200",
           "Calls of one worker to this target at once; more wait, other targets' do not."),
       RANGE(1, 100000) },
+    { KEY("concurrency", CONFIG_INTEGER, concurrency_max, "0",
+          "Calls of all workers together to this target at once; 0 sets no limit."),
+      RANGE(0, 1000000) },
+    { KEY("rate", CONFIG_TEXT, rate, "0",
+          "Calls of all workers together in a time: `50/s`, `600/m`, `1000/h`; 0 sets no limit."),
+      REQUIRED, .format = config_format_rate },
+    { KEY("burst", CONFIG_INTEGER, burst, "0",
+          "Calls that `rate` lets through at once after a pause; 0 takes a tenth of a second's "
+          "worth."),
+      RANGE(0, 1000000) },
+    { KEY("breaker.enabled", CONFIG_BOOL, breaker.enabled, "true",
+          "When most calls fail (no answer, 5xx, 429), no worker calls for a while; jobs are held "
+          "meanwhile and no attempt is spent.") },
+    { KEY("breaker.failures_percent", CONFIG_INTEGER, breaker.failures_percent, "50",
+          "Part of the calls within `breaker.window` that must fail to open the circuit."),
+      RANGE(1, 100) },
+    { KEY("breaker.calls_min", CONFIG_INTEGER, breaker.calls_min, "20",
+          "Fewer calls within `breaker.window` than this never open it."),
+      RANGE(1, 1000000) },
+    { KEY("breaker.window", CONFIG_DURATION, breaker.window_ms, "10s",
+          "Calls that ended within it count."),
+      RANGE(100 * MS, HOUR) },
+    { KEY("breaker.open", CONFIG_DURATION, breaker.open_ms, "5s",
+          "How long nobody calls before a first probe; doubles each time a probe fails."),
+      RANGE(100 * MS, HOUR) },
+    { KEY("breaker.open_max", CONFIG_DURATION, breaker.open_ms_max, "10m",
+          "Longest time without a probe."),
+      RANGE(100 * MS, DAY) },
+    { KEY("breaker.probes", CONFIG_INTEGER, breaker.probes, "8",
+          "Probes come in rounds of 1, 2, 4 and so on; a round of this many that succeeds closes "
+          "the circuit."),
+      RANGE(1, 1000) },
     { KEY("private", CONFIG_BOOL, private, "false",
           "The host may have a loopback, private or otherwise special address. Without it such an "
           "address is refused when the connection is made. `simulator:` implies it.") },
