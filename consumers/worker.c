@@ -195,9 +195,7 @@ static void open_type_metrics(struct worker *worker, struct worker_type *type)
 static enum err_code open_types(struct worker *worker, struct err *err)
 {
     const struct config *config = worker->config;
-    worker->targets = mem_zalloc(config->target_count, sizeof *worker->targets);
-    for (size_t i = 0; i < config->target_count; i++)
-        worker->targets[i].config = &config->targets[i];
+    targets_open(worker);
     worker->types = mem_zalloc(config->type_count, sizeof *worker->types);
     for (size_t i = 0; i < config->type_count; i++) {
         const struct config_type *type = &config->types[i];
@@ -485,7 +483,7 @@ void worker_close(struct worker *worker)
     for (size_t i = 0; i < worker->type_count; i++)
         worker->types[i].handler->free(worker->types[i].handler);
     free(worker->types);
-    free(worker->targets);
+    targets_close(worker);
     free(worker->queues);
     free(worker->queue_names);
     free(worker->source);

@@ -1,5 +1,5 @@
-/* What runs when: lanes by job type, limits by worker, target and type, the gate in batches. See
- * worker_internal.h.
+/* What runs when: lanes by job type, limits by worker, target, type and fleet, the gate in batches.
+ * See worker_internal.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
@@ -28,6 +28,7 @@ void dispatch_ready(struct attempt *attempt)
 {
     order_unblock(attempt);
     attempt->state = ATTEMPT_READY;
+    attempt->ready_at_ms = loop_now_ms(attempt->partition->worker->loop);
     attempt_list_append(&attempt->type->ready, attempt);
     dispatch_soon(attempt->partition->worker);
 }
@@ -38,15 +39,19 @@ static bool has_room(const struct worker *worker, const struct worker_type *type
 {
     return worker->in_flight < (size_t)worker->config->worker.in_flight_max &&
            type->in_flight < (size_t)type->config->in_flight_max &&
-           (!type->target || type->target->in_flight < (size_t)type->target->config->in_flight_max);
+           (!type->target ||
+            type->target->in_flight < (size_t)type->target->config->in_flight_max) &&
+           targets_let(type);
 }
 
 static void take_room(struct worker *worker, struct worker_type *type, int by)
 {
     worker->in_flight += (size_t)by;
     type->in_flight += (size_t)by;
-    if (type->target)
+    if (type->target) {
         type->target->in_flight += (size_t)by;
+        metric_set(type->target->in_flight_gauge, (double)type->target->in_flight);
+    }
     metric_set(worker->in_flight_gauge, (double)worker->in_flight);
 }
 
@@ -54,6 +59,10 @@ static void take_room(struct worker *worker, struct worker_type *type, int by)
 
 static void give_room(struct attempt *attempt)
 {
+    if (!attempt->has_room) /* to be held */
+        return;
+    attempt->has_room = false;
+    targets_give_back(attempt);
     take_room(attempt->partition->worker, attempt->type, -1);
     dispatch_soon(attempt->partition->worker);
 }
@@ -95,6 +104,7 @@ static void on_handler(void *arg, const struct outcome *outcome)
     attempt_list_remove(&worker->running, attempt);
     metric_observe(attempt->type->attempt_seconds,
                    (double)(clock_monotonic_us() - attempt->started_monotonic_us) / 1e6);
+    targets_end(attempt, outcome);
     give_room(attempt);
     if (attempt->cancelled) { /* given up by a shutdown: it will be delivered again */
         partition_attempt_drop(attempt);
@@ -137,6 +147,18 @@ void dispatch_abort(struct attempt *attempt)
         attempt->type->handler->cancel(attempt->run);
 }
 
+/* Passed the gate: nobody else has this turn, so that what is held has one successor only. */
+static void run_or_hold(struct attempt *attempt)
+{
+    if (attempt->hold == HOLD_NONE) {
+        run(attempt);
+        return;
+    }
+    struct hold hold;
+    targets_decide(attempt, &hold);
+    outcome_held(attempt, &hold);
+}
+
 /* --- the gate --- */
 
 static bool may_begin(const struct attempt *attempt)
@@ -156,7 +178,7 @@ static void begin(struct attempt *attempt, const struct gate_answer *answer)
     if (waits || order_recall(attempt, answer))
         give_room(attempt);
     else
-        run(attempt);
+        run_or_hold(attempt);
 }
 
 static void apply(struct attempt *attempt, const struct gate_answer *answer)
@@ -184,6 +206,7 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
         return;
     case GATE_STALE:
         give_room(attempt);
+        attempt->hold = HOLD_NONE;
         attempt->partition->under_way--;
         partition_stale(attempt->partition);
         partition_wait_for_epoch(attempt);
@@ -260,8 +283,10 @@ static void ask(struct batch *batch)
 }
 
 /* Expired ones end here, those whose partition has no epoch yet wait with it, so that no other
- * partition's jobs wait behind them; the others take room and join the batch. */
-static void pick(struct worker *worker, struct worker_type *type, struct batch *batch)
+ * partition's jobs wait behind them; the others take room, unless they are to be held, and join the
+ * batch. */
+static void pick(struct worker *worker, struct worker_type *type, enum hold_reason hold,
+                 struct batch *batch)
 {
     struct attempt *attempt = type->ready.first;
     attempt_list_remove(&type->ready, attempt);
@@ -274,7 +299,12 @@ static void pick(struct worker *worker, struct worker_type *type, struct batch *
         outcome_expired(attempt);
         return;
     }
-    take_room(worker, type, 1);
+    attempt->hold = hold;
+    if (hold == HOLD_NONE) {
+        take_room(worker, type, 1);
+        attempt->has_room = true;
+        targets_take(attempt);
+    }
     attempt->state = ATTEMPT_ASKED;
     attempt->partition->under_way++;
     if (attempt->partition->epoch == EPOCH_UNKNOWN)
@@ -297,12 +327,13 @@ static bool take_from_lanes(struct worker *worker, struct batch *batch)
     while (batch->count < GATE_QUESTIONS_MAX && idle < worker->type_count) {
         struct worker_type *type = &worker->types[worker->next_lane];
         worker->next_lane = (worker->next_lane + 1) % worker->type_count;
-        if (!type->ready.first || !has_room(worker, type)) {
+        enum hold_reason hold = type->ready.first ? targets_hold(type) : HOLD_NONE;
+        if (!type->ready.first || (hold == HOLD_NONE && !has_room(worker, type))) {
             idle++;
             continue;
         }
         idle = 0;
-        pick(worker, type, batch);
+        pick(worker, type, hold, batch);
     }
     return batch->count > 0;
 }
@@ -322,4 +353,5 @@ void dispatch_run(void *arg)
         else
             free(batch);
     }
+    targets_review(worker);
 }

@@ -1,5 +1,6 @@
 /* What the worker's files share. worker.c wires clients and service; worker_partition.c turns
  * deliveries into attempts and keeps windows; worker_dispatch.c decides what runs when;
+ * worker_targets.c what the fleet's limits and breakers allow, and what is held for them;
  * worker_redelivery.c lets redeliveries wait for the view; worker_adopt.c gives calls that outlived
  * a revoke their commands back; worker_outcome.c publishes what became of an attempt;
  * worker_order.c keeps the jobs of a key in their order; worker_cancel.c hears what is called off.
@@ -13,9 +14,11 @@
  *                                                suspect; worker's list for `started`)
  *             -> PUBLISHING (records under way to Kafka) -> done: its ticket in the window
  *
- * An attempt of an ordered queue that is to be tried again goes from PUBLISHING back to WAITING.
- * A redelivery goes from ASKED to REDELIVERED (its queue's list) until the view has caught up, then
- * to READY again, once.
+ * One whose target takes no more calls goes from READY through the gate too, and is then held
+ * instead of run.
+ * An attempt of an ordered queue that is to be tried again, or is held, goes from PUBLISHING back
+ * to WAITING. A redelivery goes from ASKED to REDELIVERED (its queue's list) until the view has
+ * caught up, then to READY again, once.
  *
  * A partition that is revoked drops what has not begun; what runs goes on and is published: the
  * gate and the fold make that harmless. Should the partition come back meanwhile, its redelivered
@@ -27,6 +30,7 @@
 #include "consumers/gate.h"
 #include "consumers/handler.h"
 #include "consumers/suspects.h"
+#include "consumers/target_exchange.h"
 #include "consumers/worker.h"
 #include "consumers/worker_registry.h"
 #include "infra/kafka_admin.h"
@@ -68,6 +72,10 @@ struct attempt {
     const struct job_command *command; /* in the envelope */
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
     struct loop_timer *due;
+    int64_t ready_at_ms;       /* monotonic */
+    enum hold_reason hold;     /* ASKED, in order to be held */
+    bool has_room;             /* counted in the limits */
+    struct target_ticket call; /* in those of the fleet */
     struct handler_run *run;
     struct key_place place; /* ordered queues: in the line of its key; no owner: in none */
     uint32_t next_attempt;  /* ordered queues: its number when it has waited */
@@ -104,7 +112,26 @@ void attempt_list_remove(struct attempt_list *list, struct attempt *attempt);
 
 struct worker_target {
     const struct config_target *config;
+    struct worker *worker;
     size_t in_flight;
+    struct target_lease lease;
+    struct target_report report; /* the one under way */
+    bool asking;
+    struct loop_timer *timer;
+    int64_t asked_at_ms, next_at_ms; /* next_at_ms: the timer's; 0 none */
+    int64_t waiting;                 /* jobs in lanes */
+    bool blocked;                    /* some may not start because of the fleet's limits */
+    int64_t limited_at_ms;           /* since when, without a break; 0 not */
+    enum breaker_state told_state;
+    int64_t told_epoch;
+    struct metric *state_gauge, *in_flight_gauge, *holds[HOLD_REASON_COUNT];
+};
+
+/* That a job is to wait, decided apart from how that is done. */
+struct hold {
+    enum hold_reason reason;
+    int64_t due_at_ms;
+    struct err why;
 };
 
 struct worker_type {
@@ -178,6 +205,7 @@ struct worker {
     struct worker_type *types;
     size_t type_count;
     struct worker_target *targets;
+    struct target_exchange exchange;
     struct worker_queue *queues;
     const char **queue_names;
     size_t queue_count;
@@ -310,7 +338,28 @@ void adopt_forget(struct worker_partition *partition);
  * attempt is the partition's now. False: there is none. */
 bool adopt_running(struct worker_partition *partition, int64_t offset);
 
+/* --- worker_targets.c --- */
+void targets_open(struct worker *worker);
+void targets_close(struct worker *worker);
+/* Whether the fleet's limits let a call start now; true for a type without a target. */
+bool targets_let(const struct worker_type *type);
+/* Why the first job of the type's lane is to be held now; HOLD_NONE: it is not. */
+enum hold_reason targets_hold(const struct worker_type *type);
+/* Counts the attempt as a call, and takes that back; or says how the call ended. */
+void targets_take(struct attempt *attempt);
+void targets_give_back(struct attempt *attempt);
+void targets_end(struct attempt *attempt, const struct outcome *outcome);
+/* After the lanes were looked at: asks for more where jobs are blocked. */
+void targets_review(struct worker *worker);
+/* Until when and why the attempt is held, for attempt->hold. */
+void targets_decide(struct attempt *attempt, struct hold *ret_hold);
+
 /* --- worker_outcome.c --- */
+/* xorshift64*: jitter needs spread, not secrecy. */
+uint64_t outcome_random(struct worker *worker);
+/* The attempt waits without being spent: its next command is due later; in an ordered queue it
+ * waits where it is. Its room must have been given back. */
+void outcome_held(struct attempt *attempt, const struct hold *hold);
 /* What a handler said; arg: the attempt. */
 void outcome_of_handler(void *arg, const struct outcome *outcome);
 /* The attempt is due so late that it waits in a delay topic. */

@@ -1,5 +1,5 @@
-/* What became of an attempt, published. Order of hand-offs: the next command first, then
- * `retrying`; `failed` first, then the dead letter. Each record waits for the acknowledgement of
+/* What became of an attempt, published. Order of hand-offs: the next command first, then `retrying`
+ * or `held`; `failed` first, then the dead letter. Each record waits for the acknowledgement of
  * the one before; the attempt is done with the last one's. A crash in between leaves a half-done
  * pair, which the redelivered command completes. See worker_internal.h.
  * SPDX-License-Identifier: Apache-2.0 */
@@ -79,8 +79,14 @@ static enum err_code publish_next(struct attempt *attempt, struct err *err)
 {
     struct job_command next = *attempt->command;
     next.turn++;
-    if (attempt->event == JOB_EVENT_RETRYING)
+    if (attempt->event == JOB_EVENT_RETRYING) {
         next.attempt++;
+        next.holds = 0;
+    } else if (attempt->event == JOB_EVENT_HELD) {
+        next.holds++;
+        if (MUTANT(hold_spends_attempt))
+            next.attempt++;
+    }
     next.due_at_ms = attempt->next_at_ms;
     if (next.facts.origin_offset < 0) {
         next.facts.origin_partition = attempt->partition->number;
@@ -258,8 +264,7 @@ static void give_up(struct attempt *attempt)
     begin(attempt, PUBLISH_EVENT, PUBLISH_DEAD);
 }
 
-/* xorshift64*: jitter needs spread, not secrecy. */
-static uint64_t next_random(struct worker *worker)
+uint64_t outcome_random(struct worker *worker)
 {
     uint64_t x = worker->random;
     x ^= x >> 12;
@@ -279,16 +284,31 @@ static int64_t backoff_ms(struct attempt *attempt, int64_t retry_after_ms)
         most *= 2;
     if (most > retry->backoff_ms_max)
         most = retry->backoff_ms_max;
-    int64_t wait = (int64_t)(next_random(attempt->partition->worker) % (uint64_t)(most + 1));
+    int64_t wait = (int64_t)(outcome_random(attempt->partition->worker) % (uint64_t)(most + 1));
     if (retry_after_ms > retry->backoff_ms_max)
         retry_after_ms = retry->backoff_ms_max;
     return wait > retry_after_ms ? wait : retry_after_ms;
 }
 
+void outcome_held(struct attempt *attempt, const struct hold *hold)
+{
+    attempt->event = JOB_EVENT_HELD;
+    attempt->failure = hold->why;
+    attempt->failure_class = ERR_CLASS_HOLD;
+    attempt->next_at_ms = hold->due_at_ms;
+    log_failure(attempt, LOG_DEBUG, "held");
+    if (order_keeps(attempt)) {
+        attempt->envelope->command.holds++;
+        order_postpone(attempt, JOB_EVENT_HELD, attempt->command->attempt, hold->due_at_ms);
+    } else {
+        begin(attempt, PUBLISH_NEXT, PUBLISH_EVENT);
+    }
+}
+
 static void fail_or_retry(struct attempt *attempt, const struct outcome *outcome)
 {
     const struct job_command *command = attempt->command;
-    bool again = outcome->class_ == ERR_CLASS_RETRY || outcome->class_ == ERR_CLASS_HOLD;
+    bool again = outcome->class_ == ERR_CLASS_RETRY;
     bool spent = command->attempt >= (uint32_t)attempt->type->config->retry.attempts_max;
     int64_t next_at_ms = clock_wall_ms() + backoff_ms(attempt, outcome->retry_after_ms);
     if (!again || spent ||
@@ -300,6 +320,8 @@ static void fail_or_retry(struct attempt *attempt, const struct outcome *outcome
     attempt->next_at_ms = next_at_ms;
     metric_add(attempt->type->retried, 1);
     log_failure(attempt, LOG_INFO, "failed; to be tried again");
+    if (order_keeps(attempt))
+        attempt->envelope->command.holds = 0;
     if (order_keeps(attempt) && !MUTANT(ordered_retry_handed_on))
         order_postpone(attempt, JOB_EVENT_RETRYING, command->attempt + 1, next_at_ms);
     else
@@ -337,6 +359,13 @@ void outcome_of_handler(void *arg, const struct outcome *outcome)
     err_set(&attempt->failure, outcome->code, "%s", outcome->detail);
     attempt->failure_class = outcome->class_;
     attempt->failure_status = outcome->status;
+    if (outcome->class_ == ERR_CLASS_HOLD) {
+        struct hold hold;
+        attempt->hold = HOLD_OUTCOME;
+        targets_decide(attempt, &hold);
+        outcome_held(attempt, &hold);
+        return;
+    }
     fail_or_retry(attempt, outcome);
 }
 

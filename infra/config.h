@@ -108,7 +108,7 @@ struct config_worker {
     int64_t redelivery_wait_ms; /* for the view, before work is done again */
     int64_t children_max;       /* processes for suspects at once */
     bool drill_rules;           /* rules that do harm are allowed */
-    int64_t hold_after_ms; /* waited for a target's fleet limits: then the job is held */
+    int64_t hold_after_ms;      /* waited for a target's fleet limits: then the job is held */
     int64_t hold_ms_max;
 };
 

@@ -100,9 +100,9 @@ struct job_event {
     uint32_t turn, attempt;
     int64_t at_ms, started_at_ms, next_at_ms;
     struct span result; /* data NULL: none */
-    enum job_result_kind result_kind;
     struct job_failure failure;
     struct span worker;
+    enum job_result_kind result_kind;
     int32_t command_partition;
     int64_t command_offset; /* -1 unknown */
     const void *unknown;

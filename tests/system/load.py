@@ -49,7 +49,7 @@ def assert_all_succeed(stack, ids, deadline_s=60):
 
     def done():
         seen = states(stack, left)
-        wrong = {i: s for i, s in seen.items() if s not in ("succeeded", "queued", "running", "retrying", 503)}
+        wrong = {i: s for i, s in seen.items() if s not in ("succeeded", "queued", "running", "retrying", "held", 503)}
         assert not wrong, f"accepted, and then: {wrong}"
         left.difference_update(i for i, s in seen.items() if s == "succeeded")
         return not left
