@@ -56,7 +56,7 @@ ALL_LDFLAGS = -pthread $(LDFLAGS_$(MODE)) $(LDFLAGS)
 
 # --- What there is -------------------------------------------------------------------------------------------------
 LAYERS   := schemas infra producers consumers gateway
-FOLDERS  := schemas infra infra/simulator producers consumers gateway gateway/http gateway/cli
+FOLDERS  := schemas infra infra/simulator producers consumers consumers/verify gateway gateway/http gateway/cli
 SOURCES  := $(wildcard $(FOLDERS:%=%/*.c))
 MODULES  := $(filter-out %_main.c,$(SOURCES))
 ARCHIVES := $(patsubst %,$(BUILD)/lib%.a,gateway consumers producers infra schemas)

@@ -97,6 +97,7 @@ struct kafka_scan {
     /* Everything is borrowed for the call; false stops the scan. */
     bool (*fn)(void *arg, struct span key, struct span value, int64_t offset);
     void *arg;
+    int64_t from; /* where to begin; what lies before the log's start is passed over */
 };
 /* Reads a partition from its start to its end as of now, record by record. */
 enum err_code kafka_scan_sync(struct kafka_admin *admin, const struct kafka_scan *scan,

@@ -93,7 +93,8 @@ enum err_code kafka_scan_sync(struct kafka_admin *admin, const struct kafka_scan
     enum err_code code = kafka_ranges_sync(admin, &range, 1, timeout_ms, err);
     if (code)
         return code;
-    struct stretch stretch = { range.start, range.end, until_ms };
+    int64_t from = scan->from > range.start ? scan->from : range.start;
+    struct stretch stretch = { from, range.end, until_ms };
     return visit(admin, scan, &stretch, err);
 }
 
@@ -121,7 +122,10 @@ enum err_code kafka_read_sync(struct kafka_admin *admin, const struct kafka_offs
     struct wanted wanted = { .offset = address->offset, .value = ret_value };
     enum err_code code = kafka_ranges_sync(admin, &range, 1, timeout_ms, err);
     if (!code && wanted.offset >= range.start && wanted.offset < range.end) {
-        struct kafka_scan scan = { address->topic, address->partition, take_first, &wanted };
+        struct kafka_scan scan = { .topic = address->topic,
+                                   .partition = address->partition,
+                                   .fn = take_first,
+                                   .arg = &wanted };
         struct stretch stretch = { wanted.offset, wanted.offset + 1, until_ms };
         code = visit(admin, &scan, &stretch, err);
     }

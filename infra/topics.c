@@ -289,7 +289,8 @@ enum err_code topics_generation_sync(struct kafka_admin *admin, const struct con
     struct buf control = BUF_INIT(TOPIC_NAME_MAX - 1);
     topic_name(&control, config->namespace_, TOPIC_CONTROL, NULL);
     enum err_code code = kafka_scan_sync(
-        admin, &(struct kafka_scan){ control.data, 0, on_control, &search }, TIMEOUT_MS, err);
+        admin, &(struct kafka_scan){ .topic = control.data, .fn = on_control, .arg = &search },
+        TIMEOUT_MS, err);
     if (!code && !search.generation[0])
         code = err_set(err, ERR_NOT_FOUND, "%s holds no generation: run `errand topics apply`",
                        control.data);

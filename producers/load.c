@@ -8,6 +8,7 @@
 #include "infra/loop.h"
 #include "producers/load_body.h"
 #include "producers/load_connection.h"
+#include "producers/load_history.h"
 #include "schemas/mem.h"
 
 #include <errno.h>
@@ -37,7 +38,9 @@ struct slot {
     int64_t asked_us;
     int64_t rest_until_us;
     char id[64];
-    bool reading; /* accepted; waiting for it to finish */
+    int64_t asked_ms; /* wall clock, of the last request */
+    bool reading;     /* accepted; waiting for it to finish */
+    bool looking;     /* ended; an earlier one is being read again */
     struct slot *next_idle;
     bool idle; /* in the list */
 };
@@ -59,6 +62,7 @@ struct load {
     struct loop_timer *progress;
     bool stopped; /* nothing more is begun */
     struct buf key;
+    struct load_history *history; /* NULL: nobody wants one */
 };
 
 /* --- the schedule --- */
@@ -147,6 +151,7 @@ static void send_job(struct slot *slot, int64_t n, int64_t now_us)
     slot->reading = false;
     load->busy++;
     load->report.sent++;
+    slot->asked_ms = load_history_submit(load->history, load->body, n);
     load_body_submit(load->body, n, load_connection_request(slot->connection));
     load_connection_send(slot->connection);
 }
@@ -188,7 +193,7 @@ static void end_job(struct slot *slot, int64_t rest_us)
 {
     struct load *load = slot->load;
     load->busy--;
-    slot->reading = false;
+    slot->reading = slot->looking = false;
     slot->rest_until_us = rest_us ? clock_monotonic_us() + rest_us : 0;
     if (!rest_us)
         make_idle(slot);
@@ -203,8 +208,23 @@ static void measure(struct slot *slot)
 static void ask_again(struct slot *slot)
 {
     struct span id = span_of(slot->id);
-    load_body_wait(slot->load->body, id, WAIT_S, load_connection_request(slot->connection));
+    int wait_s = slot->looking ? 0 : slot->load->history ? LOAD_HISTORY_WAIT_S : WAIT_S;
+    slot->asked_ms = load_history_now_ms(slot->load->history);
+    load_body_wait(slot->load->body, id, wait_s, load_connection_request(slot->connection));
     load_connection_send(slot->connection);
+}
+
+/* The job has ended: over, or a look at one that ended earlier. */
+static void look_back(struct slot *slot)
+{
+    slot->reading = false;
+    slot->looking = load_history_swap(slot->load->history, slot->id, sizeof slot->id);
+    if (!slot->looking) {
+        end_job(slot, 0);
+        return;
+    }
+    slot->asked_us = clock_monotonic_us();
+    ask_again(slot);
 }
 
 static void on_accepted(struct slot *slot, struct span id)
@@ -230,6 +250,7 @@ static void on_accepted(struct slot *slot, struct span id)
 static void on_submitted(struct slot *slot, const struct load_response *response)
 {
     struct load *load = slot->load;
+    load_history_submitted(load->history, load->body, slot->n, slot->asked_ms, response);
     if (response->status < LOAD_STATUS_MAX)
         load->report.by_status[response->status]++;
     if (response->status == 200 || response->status == 202)
@@ -244,11 +265,12 @@ static void on_read(struct slot *slot, const struct load_response *response)
     struct load_report *report = &slot->load->report;
     bool told = response->status == 200 &&
                 job_state_parse(load_response_member(response->body, "state"), &state);
+    load_history_read(slot->load->history, slot->id, slot->asked_ms, response);
     if (told && job_state_is_terminal(state)) {
         report->finished++;
         report->by_state[state]++;
         measure(slot);
-        end_job(slot, 0);
+        look_back(slot);
     } else if (clock_monotonic_us() - slot->due_us > FINISH_US_MAX) {
         report->timeouts++;
         end_job(slot, 0);
@@ -262,10 +284,14 @@ static void on_read(struct slot *slot, const struct load_response *response)
 static void on_answer(void *arg, const struct load_response *response)
 {
     struct slot *slot = arg;
-    if (slot->reading)
+    if (slot->looking) {
+        load_history_read(slot->load->history, slot->id, slot->asked_ms, response);
+        end_job(slot, 0);
+    } else if (slot->reading) {
         on_read(slot, response);
-    else
+    } else {
         on_submitted(slot, response);
+    }
 }
 
 static void on_failed(void *arg, bool asked)
@@ -277,7 +303,10 @@ static void on_failed(void *arg, bool asked)
         slot->rest_until_us = clock_monotonic_us() + REST_US;
         return;
     }
-    slot->load->report.broken++;
+    if (!slot->looking) {
+        slot->load->report.broken++;
+        load_history_unanswered(slot->load->history, slot->load->body, slot->n, slot->asked_ms);
+    }
     end_job(slot, REST_US);
 }
 
@@ -295,7 +324,9 @@ static void look_after(struct slot *slot, int64_t now_us)
     struct load *load = slot->load;
     if (is_late(slot, now_us)) {
         load_connection_reset(slot->connection);
-        load->report.timeouts++;
+        load->report.timeouts += !slot->looking;
+        if (!slot->looking && !slot->reading)
+            load_history_unanswered(load->history, load->body, slot->n, slot->asked_ms);
         end_job(slot, REST_US);
     } else if (slot->rest_until_us && slot->rest_until_us <= now_us) {
         slot->rest_until_us = 0;
@@ -370,6 +401,7 @@ static void clear(struct load *load)
     if (load->addresses)
         freeaddrinfo(load->addresses);
     load_body_free(load->body);
+    load_history_free(load->history);
     buf_free(&load->key);
     loop_free(load->loop);
     free(load->slots);
@@ -389,6 +421,7 @@ enum err_code load_run(const struct load_options *options, struct load_report *r
     load->key = (struct buf)BUF_INIT(256);
     load->loop = loop_new(POSTS_MAX);
     load->body = load_body_new(options);
+    load->history = load_history_new(options);
     enum err_code code = resolve(load, err);
     if (code == ERR_OK) {
         run(load);

@@ -11,7 +11,7 @@
 
 #include "producers/histogram.h"
 #include "schemas/err.h"
-#include "schemas/job.h"
+#include "schemas/history.h"
 
 #define LOAD_STATUS_MAX      600
 #define LOAD_CONNECTIONS_MAX 4096
@@ -52,6 +52,10 @@ struct load_options {
     void *arg;
     /* A job was accepted; `key` is empty unless keyed. May be NULL. */
     void (*on_accepted)(void *arg, struct span id, struct span key);
+    /* What was done and told, line by line in the order of time (schemas/history.h). Then each
+     * submission carries a request id, jobs are asked for every second, and after each job that
+     * has ended an earlier one is read again: it may not have changed. May be NULL. */
+    void (*on_history)(void *arg, const struct history_line *line);
     /* A few times a second. False stops: nothing more is sent, what is under way is waited for.
      * May be NULL. */
     bool (*on_progress)(void *arg, const struct load_report *report);

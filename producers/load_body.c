@@ -25,6 +25,7 @@ struct load_body {
     char *read_tail;
     char run[17]; /* random: keys of different runs differ */
     bool keyed;
+    bool named; /* submissions carry their request id */
 };
 
 static void cut(struct load_body *body)
@@ -83,6 +84,7 @@ struct load_body *load_body_new(const struct load_options *options)
     assert(got == (ssize_t)sizeof random); /* never interrupted or short for so few */
     (void)snprintf(body->run, sizeof body->run, "%016" PRIx64, random);
     body->keyed = options->keyed;
+    body->named = options->on_history != NULL;
     body->text = make_text(options);
     cut(body);
     char *start = make_head(options, "POST");
@@ -109,14 +111,18 @@ void load_body_free(struct load_body *body)
     free(body);
 }
 
-void load_body_key(const struct load_body *body, int64_t n, struct buf *out)
+void load_body_name(const struct load_body *body, int64_t n, struct buf *out)
 {
-    if (!body->keyed)
-        return;
     buf_add_text(out, "load-");
     buf_add_text(out, body->run);
     buf_add_char(out, '-');
     buf_add_int(out, n);
+}
+
+void load_body_key(const struct load_body *body, int64_t n, struct buf *out)
+{
+    if (body->keyed)
+        load_body_name(body, n, out);
 }
 
 void load_body_submit(const struct load_body *body, int64_t n, struct buf *out)
@@ -130,6 +136,10 @@ void load_body_submit(const struct load_body *body, int64_t n, struct buf *out)
         buf_add_text(out, "\r\nIdempotency-Key: \"");
         load_body_key(body, n, out);
         buf_add_char(out, '"');
+    }
+    if (body->named) {
+        buf_add_text(out, "\r\nX-Request-Id: ");
+        load_body_name(body, n, out);
     }
     buf_add_text(out, "\r\n\r\n");
     for (size_t i = 0; i < body->part_count; i++) {

@@ -14,6 +14,8 @@ void load_body_free(struct load_body *body);
 void load_body_submit(const struct load_body *body, int64_t n, struct buf *out);
 /* Appends GET /v1/jobs/ID?wait=. */
 void load_body_wait(const struct load_body *body, struct span id, int wait_s, struct buf *out);
+/* Appends the text that names job n in this run and in no other: its request id. */
+void load_body_name(const struct load_body *body, int64_t n, struct buf *out);
 /* Appends the idempotency key of job n; nothing when jobs have none. */
 void load_body_key(const struct load_body *body, int64_t n, struct buf *out);
 

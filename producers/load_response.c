@@ -53,12 +53,11 @@ static bool parse_length(struct span value, size_t *ret_length)
 }
 
 /* Header lines up to the empty one; false when the body's length is not told. */
-static bool parse_headers(struct span head, size_t *ret_length, bool *ret_close)
+static bool parse_headers(struct span head, size_t *ret_length, struct load_response *response)
 {
     const char *at = head.data;
     const char *end = at + head.size;
     bool told = false;
-    *ret_close = false;
     while (at < end) {
         const char *newline = memmem(at, (size_t)(end - at), "\r\n", 2);
         struct span line = { .data = at, .size = (size_t)((newline ? newline : end) - at) };
@@ -66,7 +65,9 @@ static bool parse_headers(struct span head, size_t *ret_length, bool *ret_close)
         if (is_header(line, "Content-Length", &value))
             told = parse_length(value, ret_length);
         else if (is_header(line, "Connection", &value) && value.size == 5)
-            *ret_close = strncasecmp(value.data, "close", 5) == 0;
+            response->close = strncasecmp(value.data, "close", 5) == 0;
+        else if (is_header(line, "ETag", &value))
+            response->etag = value;
         at += line.size + 2;
     }
     return told;
@@ -84,7 +85,7 @@ enum load_parse load_response_parse(struct span bytes, struct load_response *ret
     if (!parse_status(head, &response.status))
         return LOAD_PARSE_BAD;
     bool bodiless = response.status < 200 || response.status == 204 || response.status == 304;
-    if (!parse_headers(head, &length, &response.close) && !bodiless)
+    if (!parse_headers(head, &length, &response) && !bodiless)
         return LOAD_PARSE_BAD;
     response.size = head.size + 4 + (bodiless ? 0 : length);
     if (bytes.size < response.size)

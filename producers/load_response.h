@@ -16,8 +16,9 @@ enum load_parse {
 struct load_response {
     int status;
     struct span body;
-    size_t size; /* bytes of the whole answer */
-    bool close;  /* the server ends the connection after it */
+    struct span etag; /* as sent, with its quotes; data is NULL when there is none */
+    size_t size;      /* bytes of the whole answer */
+    bool close;       /* the server ends the connection after it */
 };
 
 enum load_parse load_response_parse(struct span bytes, struct load_response *ret_response);

@@ -73,13 +73,18 @@ char *api_find_url(const struct args *args)
 
 struct api *api_open(const struct args *args)
 {
+    char *url = api_find_url(args);
+    struct api *api = url ? api_open_at(url) : NULL;
+    free(url);
+    return api;
+}
+
+struct api *api_open_at(const char *url)
+{
     const struct http_client_options options = { .shards = 1, .connections_max = 1 };
     struct err err = { 0 };
-    char *url = api_find_url(args);
-    if (!url)
-        return NULL;
     struct api *api = MEM_NEW(*api);
-    api->url = url;
+    api->url = tidy_url(url);
     api->loop = loop_new(POSTS_MAX);
     if (http_client_open(api->loop, &options, &api->client, &err) == ERR_OK)
         return api;

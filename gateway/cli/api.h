@@ -19,6 +19,8 @@ char *api_find_url(const struct args *args);
 
 /* NULL, having said why, when no gateway is known. */
 struct api *api_open(const struct args *args);
+/* The same at a base URL, of anything that speaks JSON over HTTP. */
+struct api *api_open_at(const char *url);
 void api_close(struct api *api);
 
 struct api_request {

@@ -62,7 +62,17 @@ static const struct option_spec load_options[] = {
     { "key", 0, OPTION_TEXT, "KEY", "the ordering key, for types of ordered queues; {{n}} is the number of the job" },
     { "mode", 0, OPTION_CHOICE, "submit|e2e", "measure until accepted, or until finished (default submit)" },
     { "ids", 0, OPTION_TEXT, "FILE", "write each accepted id and its key, as JSON lines" },
+    { "history", 0, OPTION_TEXT, "FILE", "write what was done and told, for the checker (docs/VERIFY.md)" },
     OPT_OUTPUT, OPT_DIR, OPT_URL, OPT_END,
+};
+static const struct option_spec verdict_options[] = {
+    { "history", 0, OPTION_TEXT, "FILE", "what clients did and were told" },
+    { "ledger", 0, OPTION_TEXT, "FILE|URL", "the third party's ledger: a file of its pages, or the simulator's address" },
+    { "since", 0, OPTION_TEXT, "FILE", "begin where --mark was" },
+    { "mark", 0, OPTION_FLAG, NULL, "instead: print where the topics end now, for --since" },
+    { "view", 0, OPTION_FLAG, NULL, "compare the records of ended jobs in Redis, byte for byte" },
+    { "grace", 0, OPTION_DURATION, "TIME", "how long after a fault it may still repeat calls (default 15s)" },
+    OPT_CONFIG, OPT_OUTPUT, OPT_DIR, OPT_END,
 };
 static const struct option_spec supervise_options[] = {
     { "dir", 0, OPTION_TEXT, "DIR", "the stack's folder" },
@@ -156,6 +166,11 @@ static const struct command commands[] = {
       .options = no_options, .run = version_run },
     { .name = "help", .arguments = "[COMMAND]", .argument_max = 2, .summary = "explain a command",
       .examples = "errand help\nerrand help submit\nerrand help exit-codes", .options = no_options, .run = help_run },
+    { .name = "verdict", .arguments = "", .summary = "judge a history: were all promises kept?",
+      .details = "Exits with 0 when nothing was found, with 1 when something was, with 2 when the history cannot be read.",
+      .examples = "errand verdict --mark >since.json\n"
+                  "errand verdict --history run.jsonl --ledger http://127.0.0.1:7000 --since since.json --view",
+      .options = verdict_options, .run = verdict_run, .hidden = true },
     { .name = "supervise", .arguments = "", .summary = "the supervisor that `errand up` leaves running",
       .examples = "errand supervise --dir DIR --lock FD", .options = supervise_options, .run = supervise_run,
       .hidden = true },

@@ -27,6 +27,8 @@
 struct loading {
     const struct args *args;
     FILE *ids;
+    FILE *history;
+    struct buf line; /* of the history */
     char host[STACK_ADDRESS_SIZE];
     char port[8];
     char *path;
@@ -114,11 +116,21 @@ static void on_accepted(void *arg, struct span id, struct span key)
                   SPAN_ARG(key));
 }
 
+static void on_history(void *arg, const struct history_line *line)
+{
+    struct loading *loading = arg;
+    buf_reset(&loading->line);
+    history_write(line, &loading->line);
+    (void)fputs(loading->line.data, loading->history);
+}
+
 static bool on_progress(void *arg, const struct load_report *report)
 {
     struct loading *loading = arg;
     if (loading->ids)
         (void)fflush(loading->ids);
+    if (loading->history)
+        (void)fflush(loading->history);
     double seconds = (double)report->elapsed_us / 1e6;
     output_progress("%.1f s: %llu sent, %llu accepted (%.0f/s), %llu under way or due, p99 %.1f ms",
                     seconds, (unsigned long long)report->sent, (unsigned long long)report->accepted,
@@ -161,6 +173,7 @@ static void fill_options(struct loading *loading, const char *type,
         .key = args_text(loading->args, "key"),
         .arg = loading,
         .on_accepted = loading->ids ? on_accepted : NULL,
+        .on_history = loading->history ? on_history : NULL,
         .on_progress = on_progress,
     };
 }
@@ -188,25 +201,25 @@ static int run(struct loading *loading, const char *type)
 
 /* --- the verb --- */
 
-static bool open_ids(struct loading *loading)
+static bool open_file(const struct args *args, const char *option, FILE **ret_file)
 {
-    const char *path = args_text(loading->args, "ids");
+    const char *path = args_text(args, option);
     char reason[128];
     if (!path)
         return true;
-    loading->ids = fopen(path, "we");
-    if (loading->ids)
+    *ret_file = fopen(path, "we");
+    if (*ret_file)
         return true;
-    output_error("--ids %s cannot be written", path);
+    output_error("--%s %s cannot be written", option, path);
     output_why("%s", strerror_r(errno, reason, sizeof reason));
     return false;
 }
 
-static int close_ids(struct loading *loading, int code)
+static int close_file(const struct args *args, const char *option, FILE *file, int code)
 {
-    if (!loading->ids || fclose(loading->ids) == 0)
+    if (!file || fclose(file) == 0)
         return code;
-    output_error("not all ids could be written to %s", args_text(loading->args, "ids"));
+    output_error("not everything could be written to %s", args_text(args, option));
     return code == CLI_OK ? CLI_FAILED : code;
 }
 
@@ -237,15 +250,20 @@ static int prepare(struct loading *loading, const char *type)
 
 int load_cmd_run(const struct args *args)
 {
-    struct loading loading = { .args = args, .payload = BUF_INIT(PAYLOAD_BYTES_MAX) };
+    struct loading loading = { .args = args,
+                               .payload = BUF_INIT(PAYLOAD_BYTES_MAX),
+                               .line = BUF_INIT(HISTORY_LINE_BYTES_MAX) };
     const char *type = args->item_count ? args->items[0] : TYPE_DEFAULT;
     int code = prepare(&loading, type);
-    if (code == CLI_OK && !open_ids(&loading))
+    if (code == CLI_OK &&
+        (!open_file(args, "ids", &loading.ids) || !open_file(args, "history", &loading.history)))
         code = CLI_FAILED;
     if (code == CLI_OK)
         code = run(&loading, type);
-    code = close_ids(&loading, code);
+    code = close_file(args, "ids", loading.ids, code);
+    code = close_file(args, "history", loading.history, code);
     buf_free(&loading.payload);
+    buf_free(&loading.line);
     free(loading.path);
     return code;
 }

@@ -22,6 +22,8 @@ int topics_ls_run(const struct args *args);
 int topics_apply_run(const struct args *args);
 int config_check_run(const struct args *args);
 int version_run(const struct args *args);
+/* For maintainers and tests. */
+int verdict_run(const struct args *args);
 
 /* What the program calls itself with. */
 int supervise_run(const struct args *args);

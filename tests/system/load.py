@@ -11,15 +11,15 @@ from waiting import wait_until
 
 
 class Load:
-    """`errand load` running beside the test; ids() are those accepted so far."""
+    """`errand load` running beside the test; ids() are those accepted so far. `options` are more of its own."""
 
-    def __init__(self, stack, job_type, payload, path, rate=100, duration_s=10):
+    def __init__(self, stack, job_type, payload, path, rate=100, duration_s=10, options=()):
         self.path = path
         self.duration_s = duration_s
         path.touch()
         self.process = subprocess.Popen(
             [os.path.join(stack.bin_folder, "errand"), "load", job_type, "--dir", stack.folder, "--rate", f"{rate}/s",
-             "--duration", f"{duration_s}s", "--ids", str(path), "-d", json.dumps(payload), "-o", "json"],
+             "--duration", f"{duration_s}s", "--ids", str(path), "-d", json.dumps(payload), "-o", "json", *options],
             env={**os.environ, **SANITIZER_OPTIONS}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def ids(self):

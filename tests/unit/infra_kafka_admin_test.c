@@ -113,7 +113,7 @@ static void test_records_are_written_read_and_scanned(void **state)
     struct rig *rig = *state;
     struct err err = { 0 };
     struct scanned scanned = { 0 };
-    struct kafka_scan scan = { "one", 0, on_scanned, &scanned };
+    struct kafka_scan scan = { .topic = "one", .fn = on_scanned, .arg = &scanned };
     struct kafka_offset absent = { .topic = "one", .offset = 3 };
     struct kafka_offset address = { .topic = "one", .offset = 1 };
     assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
@@ -127,6 +127,9 @@ static void test_records_are_written_read_and_scanned(void **state)
     assert_int_equal(scanned.count, 3);
     assert_int_equal(scanned.last_offset, 2);
     assert_string_equal(scanned.last, "c");
+    scan.from = 2;
+    assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
+    assert_int_equal(scanned.count, 4);
 
     struct buf value = BUF_INIT(16);
     assert_int_equal(kafka_read_sync(rig->admin, &address, 5000, &value, &err), ERR_OK);

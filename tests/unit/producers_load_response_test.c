@@ -52,9 +52,11 @@ static void test_a_server_may_close(void **state)
     (void)state;
     struct load_response response;
     assert_int_equal(
-        parse("HTTP/1.1 503 X\r\nConnection: Close\r\nContent-Length: 0\r\n\r\n", &response),
+        parse("HTTP/1.1 503 X\r\nConnection: Close\r\nETag: \"7\"\r\nContent-Length: 0\r\n\r\n",
+              &response),
         LOAD_PARSE_DONE);
     assert_true(response.close);
+    assert_true(span_is(response.etag, "\"7\""));
     assert_int_equal(response.body.size, 0);
 }
 

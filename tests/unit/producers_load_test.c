@@ -22,6 +22,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#define ID "0193c0de-7000-7000-8000-000000000000"
+
 enum { CONNECTIONS_MAX = 64, LOOK_MS = 20 };
 
 /* --- the schedule --- */
@@ -124,8 +126,9 @@ struct server {
 static void say(int fd, const char *status, const char *body)
 {
     char text[512];
-    int size = snprintf(text, sizeof text, "HTTP/1.1 %s\r\nContent-Length: %zu\r\n\r\n%s", status,
-                        strlen(body), body);
+    int size =
+        snprintf(text, sizeof text, "HTTP/1.1 %s\r\nETag: \"7\"\r\nContent-Length: %zu\r\n\r\n%s",
+                 status, strlen(body), body);
     (void)send(fd, text, (size_t)size, MSG_NOSIGNAL);
 }
 
@@ -133,7 +136,7 @@ static void say(int fd, const char *status, const char *body)
 static bool answer(struct server *server, int fd, const char *request)
 {
     if (strncmp(request, "GET ", 4) == 0) {
-        say(fd, "200 OK", "{\"id\":\"0193\",\"state\":\"succeeded\"}");
+        say(fd, "200 OK", "{\"id\":\"" ID "\",\"state\":\"succeeded\"}");
         return true;
     }
     server->submitted++;
@@ -142,7 +145,7 @@ static bool answer(struct server *server, int fd, const char *request)
     if (server->refuse_every && server->submitted % server->refuse_every == 0)
         say(fd, "503 Service Unavailable", "{\"code\":\"overloaded\"}");
     else
-        say(fd, "202 Accepted", "{\"id\":\"0193\",\"state\":\"queued\"}");
+        say(fd, "202 Accepted", "{\"id\":\"" ID "\",\"state\":\"queued\"}");
     return true;
 }
 
@@ -235,7 +238,7 @@ static void run(const struct load_options *options, struct load_report *ret_repo
 static void count_accepted(void *arg, struct span id, struct span key)
 {
     int *accepted = arg;
-    assert_true(span_is(id, "0193"));
+    assert_true(span_is(id, ID));
     assert_true(key.size > 0);
     (*accepted)++;
 }
@@ -324,6 +327,55 @@ static void test_what_goes_wrong_is_counted_and_not_sent_again(void **state)
     server_stop(server);
 }
 
+struct told {
+    unsigned by_kind[HISTORY_KIND_COUNT];
+    unsigned accepted, refused, unanswered;
+    int64_t last_ms;
+};
+
+static void collect(void *arg, const struct history_line *line)
+{
+    struct told *told = arg;
+    int64_t at_ms = line->kind == HISTORY_SUBMIT ? line->begin_ms : line->end_ms;
+    assert_true(at_ms >= told->last_ms);
+    told->last_ms = at_ms;
+    told->by_kind[line->kind]++;
+    if (line->kind == HISTORY_READ) {
+        assert_int_equal(line->state, JOB_SUCCEEDED);
+        assert_int_equal(line->version, 7);
+        assert_true(line->digest != 0);
+    } else {
+        assert_true(line->request.size > 0 && line->request.size <= HISTORY_REQUEST_SIZE_MAX);
+    }
+    if (line->kind == HISTORY_SUBMITTED) {
+        told->accepted += line->status == 202 && line->has_id;
+        told->refused += line->status == 503 && span_is(line->code, "overloaded");
+        told->unanswered += line->status == 0;
+    }
+}
+
+static void test_a_history_has_every_submission_answer_and_read(void **state)
+{
+    (void)state;
+    struct told told = { 0 };
+    struct server *server = server_start(10, 7);
+    struct load_options options = options_for(server);
+    struct load_report *report = MEM_NEW(*report);
+    options.mode = LOAD_E2E;
+    options.arg = &told;
+    options.on_history = collect;
+    run(&options, report);
+    assert_int_equal(report->finished, 77);
+    assert_int_equal(told.by_kind[HISTORY_SUBMIT], 100);
+    assert_int_equal(told.by_kind[HISTORY_SUBMITTED], 100);
+    assert_int_equal(told.accepted, 77);
+    assert_int_equal(told.refused, 13);
+    assert_int_equal(told.unanswered, 10);
+    assert_int_equal(told.by_kind[HISTORY_READ], 77 + 76); /* the first has none before it */
+    free(report);
+    server_stop(server);
+}
+
 static bool stop_at_once(void *arg, const struct load_report *report)
 {
     (void)arg;
@@ -371,6 +423,7 @@ int main(void)
         cmocka_unit_test(test_a_duration_ends_it),
         cmocka_unit_test(test_finished_jobs_are_waited_for),
         cmocka_unit_test(test_what_goes_wrong_is_counted_and_not_sent_again),
+        cmocka_unit_test(test_a_history_has_every_submission_answer_and_read),
         cmocka_unit_test(test_it_can_be_stopped),
         cmocka_unit_test(test_an_unknown_host_is_told),
     };
