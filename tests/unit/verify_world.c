@@ -12,7 +12,7 @@
 
 #define BEGIN_MS   INT64_C(1700000000000)
 #define PARTITIONS 4
-#define HOUR_MS    3600000
+#define HOUR_MS    INT64_C(3600000)
 
 enum { COMMANDS, DELAYS, REPLIES };
 
@@ -261,7 +261,8 @@ static void add_ordered(struct world *world, int job, int64_t t)
 static void add_body(struct world *world, int job, enum world_kind kind, int64_t t)
 {
     add_command(world, job, 0, 1, 0);
-    if (kind == WORLD_RULE || kind == WORLD_SILENT || kind == WORLD_REPLAYED)
+    if (kind == WORLD_RULE || kind == WORLD_SILENT || kind == WORLD_REPLAYED ||
+        kind == WORLD_FORGOTTEN)
         end(world, job, JOB_EVENT_SUCCEEDED, t + 40);
     else if (kind == WORLD_EXPIRED)
         end(world, job, JOB_EVENT_EXPIRED, t + 40);
@@ -271,8 +272,6 @@ static void add_body(struct world *world, int job, enum world_kind kind, int64_t
         add_scheduled(world, job, t);
     else if (kind == WORLD_ORDERED)
         add_ordered(world, job, t);
-    else if (kind == WORLD_FORGOTTEN)
-        end(world, job, JOB_EVENT_SUCCEEDED, t + 40);
     else
         add_called(world, job, kind, t);
 }
