@@ -33,6 +33,30 @@ void dispatch_ready(struct attempt *attempt)
     dispatch_soon(attempt->partition->worker);
 }
 
+/* A timer counts from when the loop's turn began, so it may ring before its moment. */
+static void on_due(void *arg)
+{
+    struct attempt *attempt = arg;
+    int64_t left_ms = attempt->due_at_ms - clock_wall_ms();
+    if (left_ms > 0) {
+        loop_timer_start(attempt->due, left_ms, 0);
+        return;
+    }
+    loop_timer_free(attempt->due);
+    attempt->due = NULL;
+    dispatch_ready(attempt);
+}
+
+void dispatch_at(struct attempt *attempt, int64_t due_at_ms)
+{
+    struct loop *loop = attempt->partition->worker->loop;
+    int64_t left_ms = due_at_ms - clock_wall_ms();
+    attempt->state = ATTEMPT_WAITING;
+    attempt->due_at_ms = due_at_ms;
+    attempt->due = loop_timer_new(loop, on_due, attempt);
+    loop_timer_start(attempt->due, left_ms > 0 ? left_ms : 0, 0);
+}
+
 /* --- limits --- */
 
 static bool has_room(const struct worker *worker, const struct worker_type *type)
@@ -116,11 +140,24 @@ static void on_handler(void *arg, const struct outcome *outcome)
         outcome_of_handler(attempt, outcome);
 }
 
+static bool is_over(const struct attempt *attempt, int64_t now_ms)
+{
+    int64_t not_after_ms = attempt->command->facts.not_after_ms;
+    return not_after_ms && now_ms > not_after_ms && !MUTANT(not_after_ignored);
+}
+
+/* The gate may have taken its time: the last moment counts when the attempt begins. */
 static void run(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
+    int64_t now_ms = clock_wall_ms();
+    if (is_over(attempt, now_ms)) {
+        give_room(attempt);
+        outcome_expired(attempt);
+        return;
+    }
     attempt->state = ATTEMPT_RUNNING;
-    attempt->started_at_ms = clock_wall_ms();
+    attempt->started_at_ms = now_ms;
     attempt->started_monotonic_us = clock_monotonic_us();
     attempt_list_append(&worker->running, attempt);
     if (!worker->untold)
@@ -294,8 +331,7 @@ static void pick(struct worker *worker, struct worker_type *type, enum hold_reas
         partition_wait_for_epoch(attempt);
         return;
     }
-    int64_t not_after_ms = attempt->command->facts.not_after_ms;
-    if (not_after_ms && clock_wall_ms() > not_after_ms && !MUTANT(not_after_ignored)) {
+    if (is_over(attempt, clock_wall_ms())) {
         outcome_expired(attempt);
         return;
     }

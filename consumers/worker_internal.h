@@ -72,6 +72,7 @@ struct attempt {
     const struct job_command *command; /* in the envelope */
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
     struct loop_timer *due;
+    int64_t due_at_ms; /* when it rings */
     int64_t ready_at_ms;       /* monotonic */
     enum hold_reason hold;     /* ASKED, in order to be held */
     bool has_room;             /* counted in the limits */
@@ -271,6 +272,8 @@ void partition_balance(struct worker_partition *partition);
 /* Puts an attempt that may run (in no list, its timer freed) into its lane and sees to it that the
  * lanes are looked at. */
 void dispatch_ready(struct attempt *attempt);
+/* The same at that moment (wall clock), never before it. */
+void dispatch_at(struct attempt *attempt, int64_t due_at_ms);
 void dispatch_soon(struct worker *worker);
 /* Aborts an attempt that runs; its outcome comes soon. */
 void dispatch_abort(struct attempt *attempt);

@@ -109,26 +109,15 @@ static void set_number(struct attempt *attempt, uint32_t number)
     attempt->envelope->command.attempt = number;
 }
 
-static void on_due(void *arg)
-{
-    struct attempt *attempt = arg;
-    loop_timer_free(attempt->due);
-    attempt->due = NULL;
-    dispatch_ready(attempt);
-}
-
 static void wait_until(struct attempt *attempt, int64_t due_at_ms)
 {
     struct worker *worker = attempt->partition->worker;
     int64_t not_after_ms = attempt->command->facts.not_after_ms;
     if (not_after_ms && due_at_ms > not_after_ms)
         due_at_ms = not_after_ms + 1; /* there it expires */
-    int64_t left_ms = due_at_ms - clock_wall_ms();
-    attempt->state = ATTEMPT_WAITING;
     attempt->blocked = true;
     attempt_list_append(&worker->blocked, attempt);
-    attempt->due = loop_timer_new(worker->loop, on_due, attempt);
-    loop_timer_start(attempt->due, left_ms > 0 ? left_ms : 0, 0);
+    dispatch_at(attempt, due_at_ms);
 }
 
 void order_wait(struct attempt *attempt)

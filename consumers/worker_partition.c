@@ -391,14 +391,6 @@ void partition_attempt_drop(struct attempt *attempt)
     attempt_free(attempt);
 }
 
-static void on_due(void *arg)
-{
-    struct attempt *attempt = arg;
-    loop_timer_free(attempt->due);
-    attempt->due = NULL;
-    dispatch_ready(attempt);
-}
-
 static struct worker_type *find_type(const struct worker *worker, struct span name)
 {
     for (size_t i = 0; i < worker->type_count; i++) {
@@ -424,9 +416,7 @@ void partition_begin(struct attempt *attempt)
                               attempt->command->due_at_ms - now_ms)) {
         outcome_wait(attempt);
     } else if (attempt->command->due_at_ms > now_ms) {
-        attempt->state = ATTEMPT_WAITING;
-        attempt->due = loop_timer_new(worker->loop, on_due, attempt);
-        loop_timer_start(attempt->due, attempt->command->due_at_ms - now_ms, 0);
+        dispatch_at(attempt, attempt->command->due_at_ms);
     } else {
         dispatch_ready(attempt);
     }

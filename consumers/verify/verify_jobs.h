@@ -46,6 +46,7 @@ enum verify_flag {
     VERIFY_PASSED = 1 << 8,   /* every copy of its newest command lies below a committed offset */
     VERIFY_FOREIGN = 1 << 9,  /* its first command lies before what was read */
     VERIFY_ENDED = 1 << 10,   /* a terminal event was seen */
+    VERIFY_ORDERED = 1 << 12, /* it has an ordering key: its retries are no commands */
     VERIFY_HEIR = 1 << 11,    /* its calls carry another job's id, and are counted there */
 };
 

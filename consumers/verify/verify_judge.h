@@ -19,7 +19,7 @@
  *   late       an attempt began after its not_after
  *   order      of one ordering key, a job began before one submitted earlier had ended
  *   repeated   n calls of an attempt, more than announced + excused (below); or a call of an
- *              attempt that no command asks for
+ *              attempt that nothing in the log asks for
  *   uncalled   succeeded at attempt a, of a type that calls the third party, and no call of it
  *   unburied   failed or expired, and no dead letter
  *   view       its record in Redis is not, byte for byte, what the fold makes of the log
@@ -28,7 +28,7 @@
  *
  *   announced = distinct due times among the commands of that attempt number (a wait is handed on
  *               with the same due time, a hold with a later one), times the jobs that carry the
- *               effect id
+ *               effect id; of ordered jobs the due times are those of `retrying` and `held`
  *   excused   = faults f with f.begin - ack_ms <= outcome and f.end + grace_ms >= first call
  *
  * where `outcome` is the time in the attempt's first event beyond progress (none: for ever). That

@@ -32,6 +32,7 @@ static void adopt(struct verify_judge *judge, struct verify_job *job, struct spa
 
 static void take_facts(struct verify_job *job, const struct job_facts *facts, bool foreign)
 {
+    job->flags |= facts->key.size ? VERIFY_ORDERED : 0;
     job->not_after_ms = facts->not_after_ms;
     job->forget_ms = facts->forget_at_ms;
     if (foreign)
@@ -114,7 +115,17 @@ void verify_judge_command(struct verify_judge *judge, const struct verify_told_c
 
 /* --- events --- */
 
-/* The leg that an event is of: the last one of its attempt that begins no later than its turn. */
+/* Whether `leg` fits the event better than `best`, both being of its attempt. */
+static bool is_nearer(const struct verify_leg *leg, const struct verify_leg *best,
+                      const struct job_event *event)
+{
+    if (leg->turn != best->turn)
+        return leg->turn > best->turn;
+    return leg->due_ms <= event->started_at_ms && leg->due_ms > best->due_ms;
+}
+
+/* The leg that an event is of: the last one of its attempt that begins no later than its turn; of
+ * several in one turn (holds of an ordered job) the last that was due when it began. */
 static struct verify_leg *leg_of_turn(const struct verify_judge *judge,
                                       const struct verify_job *job, const struct job_event *event)
 {
@@ -122,10 +133,26 @@ static struct verify_leg *leg_of_turn(const struct verify_judge *judge,
     for (uint32_t i = job->legs; i; i = verify_jobs_leg(judge->jobs, i)->next) {
         struct verify_leg *leg = verify_jobs_leg(judge->jobs, i);
         if (leg->attempt == event->attempt && leg->turn <= event->turn &&
-            (!best || leg->turn > best->turn))
+            (!best || is_nearer(leg, best, event)))
             best = leg;
     }
     return best;
+}
+
+/* What an ordered job does next is announced by its event: it waits at its own offset. An attempt
+ * whose announcement a crash has swallowed (the gate had it) is announced by its own event. */
+static void take_ordered(struct verify_judge *judge, struct verify_job *job,
+                         const struct job_event *event)
+{
+    const struct verify_leg *known = leg_of_turn(judge, job, event);
+    struct verify_leg leg = { .turn = event->turn, .attempt = verify_u16(event->attempt) };
+    if (!known && event->started_at_ms)
+        verify_leg_of_due(judge, job, &leg);
+    if (event->kind != JOB_EVENT_RETRYING && event->kind != JOB_EVENT_HELD)
+        return;
+    leg.due_ms = event->next_at_ms;
+    leg.attempt = verify_u16((uint64_t)event->attempt + (event->kind == JOB_EVENT_RETRYING));
+    verify_leg_of_due(judge, job, &leg);
 }
 
 static void check_start(struct verify_judge *judge, struct verify_job *job,
@@ -197,6 +224,8 @@ bool verify_judge_event(struct verify_judge *judge, const struct verify_place *p
     job->flags |= VERIFY_EVENT;
     check_start(judge, job, place, event);
     confirm_steps(judge, job, place, state);
+    if (job->flags & VERIFY_ORDERED)
+        take_ordered(judge, job, event);
     struct verify_leg *leg = leg_of_turn(judge, job, event);
     if (leg && !leg->outcome_ms && state != JOB_RUNNING)
         leg->outcome_ms = event->at_ms;
@@ -229,6 +258,21 @@ void verify_judge_dead(struct verify_judge *judge, const struct id *id)
 
 /* --- the ledger --- */
 
+/* The leg of a call's attempt; NULL when nothing announces it. Of an ordered job both announcement
+ * and outcome may have been lost in crashes, when it has gone on to later attempts since. */
+static struct verify_leg *leg_of_call(struct verify_judge *judge, struct verify_job *job,
+                                      const struct verify_call *call)
+{
+    uint16_t attempt = verify_u16((uint64_t)call->attempt);
+    struct verify_leg *leg = verify_leg_of_attempt(judge, job, attempt);
+    bool passed = false;
+    for (uint32_t i = job->legs; i; i = verify_jobs_leg(judge->jobs, i)->next)
+        passed = passed || verify_jobs_leg(judge->jobs, i)->attempt > attempt;
+    if (leg || !passed || !(job->flags & VERIFY_ORDERED))
+        return leg;
+    return verify_leg_of_due(judge, job, &(struct verify_leg){ .attempt = attempt });
+}
+
 static void check_call(struct verify_judge *judge, struct verify_job *job,
                        const struct verify_call *call)
 {
@@ -254,10 +298,10 @@ void verify_judge_call(struct verify_judge *judge, const struct verify_call *cal
         judge->counts.foreign++;
         return;
     }
-    struct verify_leg *leg = verify_leg_of_attempt(judge, job, verify_u16((uint64_t)call->attempt));
+    struct verify_leg *leg = leg_of_call(judge, job, call);
     if (!leg) {
         verify_find(judge, job, VERIFY_REPEATED, (struct verify_where){ 0 },
-                    "call %" PRId64 " is of attempt %" PRId64 ", which no command asks for",
+                    "call %" PRId64 " is of attempt %" PRId64 ", which nothing in the log asks for",
                     call->seq, call->attempt);
         return;
     }

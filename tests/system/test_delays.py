@@ -50,6 +50,14 @@ def test_no_attempt_begins_after_the_deadline(stack):
     assert ended["state"] == "expired" and ended["error"]["code"] == "expired"
 
 
+# proves P-36
+def test_no_attempt_begins_after_the_deadline_while_redis_is_silent(stack):
+    job = stack.submit("order.price", PAYLOAD, delay=1, deadline="1.1s")
+    stack.redis().execute_command("CLIENT", "PAUSE", 2500, "ALL")  # the gate is asked in vain, beyond the deadline
+    ended = stack.wait(job["id"], deadline_s=60)
+    assert ended["state"] == "expired" and "started_at" not in ended
+
+
 def test_a_time_that_has_passed_is_now(stack):
     job = stack.submit("order.price", PAYLOAD, run_at="2020-01-01T00:00:00Z")
     assert job["state"] == "queued"

@@ -11,6 +11,13 @@ from stack import TERMINAL
 from waiting import wait_until
 
 RATE = 60
+EVERY_KIND = [  # type, payload, more options
+    ("sentence.make", {"seed": 7}, []),
+    ("probe.call", {"simulate": "fail=1"}, []),
+    ("probe.call", {"simulate": "status=400"}, []),
+    ("ledger.post", {"account": "17", "cents": 1, "simulate": "fail=1"}, ["--key", "account-{{n}}"]),
+    ("ledger.post", {"account": "18", "cents": 1}, ["--key", "account-18"]),
+]
 MADE_UP = "0193c0de-7000-7000-8000-00000000beef"
 
 
@@ -33,8 +40,12 @@ def found(verdict):
     return {kind: count for kind, count in verdict["counts"].items() if count}
 
 
+def now_ms():
+    return int(time.time() * 1000)
+
+
 def fault(what, name):
-    return {"do": "fault", "what": what, "name": name, "begin": int(time.time() * 1000)}
+    return {"do": "fault", "what": what, "name": name, "begin": now_ms()}
 
 
 def terminal_reads(lines):
@@ -66,6 +77,42 @@ def run_with_faults(stack, tmp_path):
     ids = load.finish()
     wait_until(lambda: all(stack.read(i).status_code == 200 for i in ids[:20]), 60, "the view is whole again")
     return lines_of(history) + faults
+
+
+def in_order(lines):
+    return sorted(lines, key=lambda line: line["begin"] if line["do"] == "submit" else line["end"])
+
+
+def cancel_one(stack):
+    """The history of a job that is put off and called off."""
+    request, begin = "cancelled-1", now_ms()
+    job = stack.post({"type": "sentence.make", "payload": {"seed": 1}, "delay": "1h"}, {"X-Request-Id": request})
+    assert job.status_code == 202
+    lines = [{"do": "submit", "request": request, "begin": begin},
+             {"do": "submitted", "request": request, "id": job.json()["id"], "begin": begin, "end": now_ms(), "status": 202}]
+
+    def cancelled():
+        begin = now_ms()
+        answer = stack.request("DELETE", f"/v1/jobs/{job.json()['id']}")
+        lines.append({"do": "cancel", "id": job.json()["id"], "begin": begin, "end": now_ms(),
+                      "status": answer.status_code})
+        if answer.status_code in (200, 202):
+            lines[-1]["state"] = answer.json()["state"]
+        return answer.status_code == 200
+    wait_until(cancelled, 30, "the job is cancelled")
+    return lines
+
+
+def run_every_kind(stack, tmp_path):
+    """(history, ids of the first kind): retries, failures, ordered jobs with retries, a cancelled one."""
+    loads = [Load(stack, job_type, payload, tmp_path / f"ids-{i}", rate=15, duration_s=2,
+                  options=["--mode", "e2e", "--history", str(tmp_path / f"history-{i}"), *options])
+             for i, (job_type, payload, options) in enumerate(EVERY_KIND)]
+    lines = cancel_one(stack)
+    ids = [load.finish() for load in loads]
+    for i in range(len(loads)):
+        lines += lines_of(tmp_path / f"history-{i}")
+    return in_order(lines), ids
 
 
 def assert_lies_are_found(stack, path, lines):
@@ -114,22 +161,20 @@ def test_a_run_with_faults_is_clean_and_lies_about_it_are_found(fresh_stack, tmp
 
 
 # proves P-53
-def test_a_record_that_is_not_the_logs_is_found(stack, tmp_path):
-    history = tmp_path / "history"
+def test_jobs_of_every_kind_are_clean_and_a_record_that_is_not_the_logs_is_found(stack, tmp_path):
     mark = tmp_path / "since"
     earlier = stack.submit("sentence.make", {"subject": "an elder", "seed": 1}, wait_s=20)
     mark.write_text(stack.errand("verdict", "--mark").stdout)
-    load = Load(stack, "sentence.make", {"seed": 7}, tmp_path / "ids", rate=20, duration_s=2,
-                options=["--mode", "e2e", "--history", str(history)])
-    ids = load.finish()
+    lines, ids = run_every_kind(stack, tmp_path)
     options = ["--view", "--since", str(mark)]
-    code, verdict = judge(stack, tmp_path / "judged", lines_of(history), *options)
+    code, verdict = judge(stack, tmp_path / "judged", lines, *options)
     assert (code, found(verdict)) == (0, {}), verdict["findings"]
-    assert verdict["jobs"] == len(ids)
+    assert verdict["jobs"] == sum(map(len, ids)) + 1
+    assert verdict["dead"] >= len(ids[2]) and verdict["cancels"] >= 1
     assert earlier["state"] == "succeeded", "and it is not judged: it lies before the mark"
-    key = f"errand:r:{ids[0].replace('-', '')[:24]}"
+    key = f"errand:r:{ids[0][0].replace('-', '')[:24]}"
     record = stack.redis().get(key)
     stack.redis().set(key, record[:-1] + bytes([record[-1] ^ 1]), keepttl=True)
-    code, verdict = judge(stack, tmp_path / "judged", lines_of(history), *options)
+    code, verdict = judge(stack, tmp_path / "judged", lines, *options)
     stack.redis().set(key, record, keepttl=True)
     assert (code, found(verdict)) == (1, {"view": 1}), verdict["findings"]

@@ -162,6 +162,12 @@ static void begin_early(struct world *world, int job)
     event->event.started_at_ms = world_last_command(world, job)->command.due_at_ms - 1;
 }
 
+static void begin_ordered_early(struct world *world, int job)
+{
+    struct world_event *event = world_last_event(world, job);
+    event->event.started_at_ms = (event - 1)->event.next_at_ms - 1;
+}
+
 static void call_early(struct world *world, int job)
 {
     world_last_call(world, job)->call.started_ms =
@@ -231,6 +237,9 @@ static const struct falsification {
     { "404 for a job that there is", deny, VERIFY_ABSENT, WORLD_CANCELLED },
     { "a retry before its time", begin_early, VERIFY_EARLY, WORLD_RETRY },
     { "a scheduled job before its time", begin_early, VERIFY_EARLY, WORLD_SCHEDULED },
+    { "an ordered retry before its time", begin_ordered_early, VERIFY_EARLY, WORLD_POSTPONED },
+    { "an ordered job's call twice", call_again, VERIFY_REPEATED, WORLD_POSTPONED },
+    { "an ordered job's call of no attempt", call_uncounted, VERIFY_REPEATED, WORLD_POSTPONED },
     { "a call before its time", call_early, VERIFY_EARLY, WORLD_RETRY },
     { "an attempt after the last moment", begin_late, VERIFY_LATE, WORLD_RULE },
     { "a job before its predecessor's end", begin_out_of_order, VERIFY_ORDER, WORLD_ORDERED },
@@ -459,6 +468,18 @@ static void test_a_redirect_is_no_repeat(void **state)
     free(world);
 }
 
+/* The gate kept the second attempt; its worker died before it could announce it. */
+static void
+test_an_ordered_retry_that_a_crash_left_unannounced_is_announced_by_its_event(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    int job = world_add(world, WORLD_POSTPONED);
+    (world_last_event(world, job) - 1)->dropped = true;
+    assert_clean(world);
+    free(world);
+}
+
 static void test_a_redriven_job_calls_with_the_old_effect_id(void **state)
 {
     (void)state;
@@ -546,6 +567,8 @@ int main(void)
         cmocka_unit_test(test_503_says_nothing),
         cmocka_unit_test(test_a_fault_excuses_what_was_open_and_nothing_else),
         cmocka_unit_test(test_a_redirect_is_no_repeat),
+        cmocka_unit_test(
+            test_an_ordered_retry_that_a_crash_left_unannounced_is_announced_by_its_event),
         cmocka_unit_test(test_a_redriven_job_calls_with_the_old_effect_id),
         cmocka_unit_test(test_jobs_from_before_are_not_judged),
         cmocka_unit_test(test_a_letter_without_a_name_excuses_one_that_is_missing),

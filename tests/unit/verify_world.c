@@ -247,15 +247,23 @@ static void add_scheduled(struct world *world, int job, int64_t t)
     end(world, job, JOB_EVENT_SUCCEEDED, run_at_ms + 20);
 }
 
-static void add_ordered(struct world *world, int job, int64_t t)
+static void add_ordered(struct world *world, int job, enum world_kind kind, int64_t t)
 {
     struct world_command *command = world_last_command(world, job);
     command->command.facts.key = span_of("customer-7");
     command->told.place.partition = 1;
     int64_t begin_ms = world->ordered_end_ms > t ? world->ordered_end_ms : t;
-    world->ordered_end_ms = begin_ms + 20;
     add_call(world, job, begin_ms);
+    if (kind == WORLD_POSTPONED) { /* the turn stays */
+        struct world_event *retry =
+            add_event(world, job, JOB_EVENT_RETRYING, begin_ms, begin_ms + 10);
+        retry->event.next_at_ms = begin_ms += 40;
+        add_call(world, job, begin_ms);
+        world_last_call(world, job)->call.attempt = 2;
+    }
+    world->ordered_end_ms = begin_ms + 20;
     end(world, job, JOB_EVENT_SUCCEEDED, begin_ms + 20);
+    world_last_event(world, job)->event.attempt = kind == WORLD_POSTPONED ? 2 : 1;
 }
 
 static void add_body(struct world *world, int job, enum world_kind kind, int64_t t)
@@ -270,8 +278,8 @@ static void add_body(struct world *world, int job, enum world_kind kind, int64_t
         end(world, job, JOB_EVENT_CANCELLED, t + 40);
     else if (kind == WORLD_SCHEDULED)
         add_scheduled(world, job, t);
-    else if (kind == WORLD_ORDERED)
-        add_ordered(world, job, t);
+    else if (kind == WORLD_ORDERED || kind == WORLD_POSTPONED)
+        add_ordered(world, job, kind, t);
     else
         add_called(world, job, kind, t);
 }

@@ -20,6 +20,7 @@ enum world_kind {
     WORLD_SCHEDULED, /* waits in a delay topic */
     WORLD_HELD,      /* called twice in its first attempt, held in between */
     WORLD_ORDERED,   /* one of a key, after the one before */
+    WORLD_POSTPONED, /* the same, tried again where it is */
     WORLD_CANCELLED,
     WORLD_SILENT,    /* no answer came to its submission; found by its request id */
     WORLD_REFUSED,   /* told "not accepted", and not in the log */
