@@ -72,7 +72,7 @@ struct attempt {
     const struct job_command *command; /* in the envelope */
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
     struct loop_timer *due;
-    int64_t due_at_ms; /* when it rings */
+    int64_t due_at_ms;         /* when it rings */
     int64_t ready_at_ms;       /* monotonic */
     enum hold_reason hold;     /* ASKED, in order to be held */
     bool has_room;             /* counted in the limits */
