@@ -319,9 +319,10 @@ static void ask(struct batch *batch)
     gate_ask(worker->gate, questions, batch->count, on_answer, batch);
 }
 
-/* Expired ones end here, those whose partition has no epoch yet wait with it, so that no other
- * partition's jobs wait behind them; the others take room, unless they are to be held, and join the
- * batch. */
+/* Those whose partition has no epoch yet wait with it, so that no other partition's jobs wait
+ * behind them; the others join the batch, and take room unless they are to be held or to expire.
+ * What is over asks the gate too: a command that comes again late, of a job that has ended, must
+ * leave no dead letter. */
 static void pick(struct worker *worker, struct worker_type *type, enum hold_reason hold,
                  struct batch *batch)
 {
@@ -331,12 +332,13 @@ static void pick(struct worker *worker, struct worker_type *type, enum hold_reas
         partition_wait_for_epoch(attempt);
         return;
     }
-    if (is_over(attempt, clock_wall_ms())) {
+    bool over = is_over(attempt, clock_wall_ms());
+    if (over && MUTANT(expired_unasked)) {
         outcome_expired(attempt);
         return;
     }
-    attempt->hold = hold;
-    if (hold == HOLD_NONE) {
+    attempt->hold = over ? HOLD_NONE : hold;
+    if (attempt->hold == HOLD_NONE && !over) {
         take_room(worker, type, 1);
         attempt->has_room = true;
         targets_take(attempt);

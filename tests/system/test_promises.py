@@ -150,6 +150,17 @@ def test_nothing_begins_after_its_last_moment(own):
     assert len(own.calls(path="/echo")) == before
 
 
+# proves P-36
+def test_a_command_that_comes_again_too_late_leaves_no_dead_letter_of_a_job_that_ended(own):
+    done = own.wait(own.submit("probe.call", {"simulate": "slow=0"})["id"])
+    late = facts(identity_bytes(done), job_type="probe.call", not_after=int(time.time() * 1000) - 1000)
+    offset, = produce(own, "commands.probe", [command(late, payload='{"simulate": "slow=0"}')])
+    pass_by(own)
+    wait_until(lambda: committed(own, "worker.probe", "commands.probe") > offset, 20, "it is passed")
+    assert not events_of(own, done, "dead.probe")
+    assert own.get(done["id"]) == done
+
+
 # proves P-7
 def test_a_wait_is_woken_and_does_not_chance_upon_the_end(own):
     for pause_ms in (0, 1, 2, 5, 10, 20, 50, 100):
