@@ -51,6 +51,7 @@ struct log {
     bool full; /* tells full from empty when head == tail */
     bool closing;
     bool ended;
+    bool left; /* log_close did not wait: the writer frees it all, should it ever end */
 
     /* Only the writer's, once it runs. */
     bool rotates; /* a regular file */
@@ -222,6 +223,19 @@ static void write_run(struct log *log, struct span run)
         count_lost(log, run);
 }
 
+static void free_log(struct log *log)
+{
+    if (log->path && log->fd >= 0)
+        close(log->fd);
+    pthread_mutex_destroy(&log->mutex);
+    pthread_cond_destroy(&log->work);
+    pthread_cond_destroy(&log->done);
+    free(log->process);
+    free(log->path);
+    free(log->ring);
+    free(log);
+}
+
 static void *write_lines(void *arg)
 {
     struct log *log = arg;
@@ -240,8 +254,11 @@ static void *write_lines(void *arg)
         ring_consume(log, run.size);
     }
     log->ended = true;
+    bool left = log->left;
     pthread_cond_signal(&log->done);
     pthread_mutex_unlock(&log->mutex);
+    if (left)
+        free_log(log);
     return NULL;
 }
 
@@ -379,19 +396,6 @@ static enum err_code open_target(struct log *log, struct err *err)
     return ERR_OK;
 }
 
-static void free_log(struct log *log)
-{
-    if (log->path && log->fd >= 0)
-        close(log->fd);
-    pthread_mutex_destroy(&log->mutex);
-    pthread_cond_destroy(&log->work);
-    pthread_cond_destroy(&log->done);
-    free(log->process);
-    free(log->path);
-    free(log->ring);
-    free(log);
-}
-
 /* Signals are for the threads that run loops. */
 static int start_writer(struct log *log)
 {
@@ -447,12 +451,13 @@ void log_close(struct log *log)
     while (!log->ended && pthread_cond_timedwait(&log->done, &log->mutex, &until) == 0)
         ;
     bool ended = log->ended;
-    pthread_mutex_unlock(&log->mutex);
-    if (!ended) {
-        /* It hangs in the kernel, on a file that never answers: it is left with what it uses. */
+    if (!ended) { /* it hangs in the kernel, on a file that does not answer */
+        log->left = true;
         pthread_detach(log->writer);
-        return;
     }
+    pthread_mutex_unlock(&log->mutex);
+    if (!ended)
+        return;
     pthread_join(log->writer, NULL);
     free_log(log);
 }

@@ -212,7 +212,7 @@ static void test_all_together_never_make_more_calls_than_allowed(void **state)
             assert_in_range(all, 0, limit);
             highest = all > highest ? all : highest;
             for (int i = 0; i < WORKERS; i++) /* they all live */
-                if (now_ms - scene->lease[i].known_at_ms > 1500 || i == worker)
+                if (scene->lease[i].known_at_ms < now_ms - 1500 || i == worker)
                     trade(scene, i, now_ms, 0);
         }
         assert_int_equal(highest, limit);
