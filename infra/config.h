@@ -92,6 +92,7 @@ struct config_gateway {
     int64_t
         lag_limit_ms; /* how long the recorder may trail before "absent" is no longer "queued" */
     int64_t drain_ms;
+    int64_t backlog_look_ms; /* how often lag and drain rate of the queues are looked at */
 };
 
 struct config_worker {
@@ -137,6 +138,7 @@ struct config_queue {
     int64_t partitions;
     bool ordered;
     int64_t ordered_max_age_ms; /* ordered: the longest max_age of its types, and their default */
+    int64_t backlog_max; /* records that may wait; 0: any number */
 };
 
 struct config_target {

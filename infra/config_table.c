@@ -192,6 +192,11 @@ static const struct config_key root_keys[] = {
     { KEY("gateway.drain", CONFIG_DURATION, gateway.drain_ms, "5s",
           "How long open requests may take to finish at shutdown."),
       RANGE(0, 5 * MINUTE) },
+    { KEY("gateway.backlog_look", CONFIG_DURATION, gateway.backlog_look_ms, "2s",
+          "How often the queues' backlogs are looked at; what has waited for ten looks can refuse "
+          "a "
+          "job with 429."),
+      RANGE(50 * MS, MINUTE) },
 
     HTTP("worker", worker.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("worker.queues", CONFIG_LIST, worker.queues, "",
@@ -285,6 +290,9 @@ static const struct config_key queue_keys[] = {
           "Ordered queues: the longest `max_age` of the queue's types, and what it is when they do "
           "not say; for so long a job may stand in the way of its key."),
       RANGE(SECOND, DAY) },
+    { KEY("backlog_max", CONFIG_INTEGER, backlog_max, "10000000",
+          "Commands that may wait; beyond it submissions are answered 429. 0 takes any number."),
+      RANGE(0, INT64_MAX) },
 };
 #undef BASE
 

@@ -129,5 +129,9 @@ void http_reset(struct http_request *req);
  * adds Retry-After. */
 void http_reply_problem(struct http_request *req, const struct err *err, int retry_after_s,
                         const char *extra);
+/* The same with more headers, at most HTTP_PROBLEM_HEADERS_MAX. */
+#define HTTP_PROBLEM_HEADERS_MAX 4
+void http_reply_problem_with(struct http_request *req, const struct err *err, int retry_after_s,
+                             const struct http_header_line *more, size_t more_count);
 
 #endif

@@ -79,22 +79,32 @@ void http_write_problem(struct buf *out, const struct http_request *req, const s
     buf_add_char(out, '}');
 }
 
-void http_reply_problem(struct http_request *req, const struct err *err, int retry_after_s,
-                        const char *extra)
+struct problem {
+    int retry_after_s;
+    const char *extra;
+    const struct http_header_line *more;
+    size_t more_count;
+};
+
+static void reply_problem(struct http_request *req, const struct err *err,
+                          const struct problem *problem)
 {
     struct buf body = BUF_INIT(PROBLEM_BYTES_MAX);
-    http_write_problem(&body, req, err, extra);
+    http_write_problem(&body, req, err, problem->extra);
     char seconds[RETRY_AFTER_CHARS];
-    struct http_header_line headers[2];
+    struct http_header_line headers[2 + HTTP_PROBLEM_HEADERS_MAX];
     size_t header_count = 0;
-    if (retry_after_s > 0) {
-        snprintf(seconds, sizeof seconds, "%d", retry_after_s);
+    if (problem->retry_after_s > 0) {
+        snprintf(seconds, sizeof seconds, "%d", problem->retry_after_s);
         headers[header_count++] =
             (struct http_header_line){ .name = "Retry-After", .value = seconds };
     }
     if (err->code == ERR_METHOD_NOT_ALLOWED && req->allow.size)
         headers[header_count++] =
             (struct http_header_line){ .name = "Allow", .value = req->allow.data };
+    assert(problem->more_count <= HTTP_PROBLEM_HEADERS_MAX);
+    for (size_t i = 0; i < problem->more_count; i++)
+        headers[header_count++] = problem->more[i];
     struct http_answer answer = {
         .status = err_http_status(err->code),
         .content_type = "application/problem+json",
@@ -104,4 +114,18 @@ void http_reply_problem(struct http_request *req, const struct err *err, int ret
     };
     http_reply(req, &answer);
     buf_free(&body);
+}
+
+void http_reply_problem(struct http_request *req, const struct err *err, int retry_after_s,
+                        const char *extra)
+{
+    reply_problem(req, err, &(struct problem){ .retry_after_s = retry_after_s, .extra = extra });
+}
+
+void http_reply_problem_with(struct http_request *req, const struct err *err, int retry_after_s,
+                             const struct http_header_line *more, size_t more_count)
+{
+    reply_problem(req, err,
+                  &(struct problem){
+                      .retry_after_s = retry_after_s, .more = more, .more_count = more_count });
 }

@@ -9,6 +9,7 @@
 
 #include "consumers/gate.h"
 #include "consumers/view.h"
+#include "gateway/http/admission.h"
 #include "infra/kafka_watch.h"
 #include "infra/service.h"
 #include "producers/publish.h"
@@ -32,6 +33,7 @@ struct gateway {
     struct gate *gate; /* for wishes to cancel */
     struct id_minter *minter;
     struct waits *waits;
+    struct admission *admission;
     struct kafka_watch *kafka_watch;
     struct loop_timer *drain_timer;
     struct service_condition *kafka_ready, *redis_ready, *identity_ready;

@@ -152,6 +152,12 @@ static enum err_code start(struct service *service, void **ret_state, struct err
     });
     gateway->gate = gate_new(gateway->redis, gateway->config->namespace_,
                              service_incarnation(gateway->service));
+    gateway->admission = admission_new(&(struct admission_options){
+        .loop = gateway->loop,
+        .config = gateway->config,
+        .admin = gateway->admin,
+        .metrics = service_metrics(service),
+    });
     *ret_state = gateway;
     return ERR_OK;
 }
@@ -189,6 +195,7 @@ static void stop(void *state)
     kafka_admin_close(gateway->admin);
     kafka_watch_stop(gateway->kafka_watch);
     view_free(gateway->view);
+    admission_free(gateway->admission);
     waits_free(gateway->waits);
     id_minter_free(gateway->minter);
     loop_timer_free(gateway->drain_timer);

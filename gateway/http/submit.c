@@ -54,7 +54,8 @@ static void on_client_gone(struct http_request *req, void *context)
 static void fail(struct submitting *submitting, const struct err *err, const char *extra)
 {
     struct http_request *req = submitting->req;
-    metric_add(submitting->gateway->refused, 1);
+    if (err->code != ERR_OUTCOME_UNKNOWN) /* counted with the delivery report */
+        metric_add(submitting->gateway->refused, 1);
     finish(submitting);
     http_reply_problem(req, err, gateway_retry_after_s(err->code), extra);
 }
@@ -138,9 +139,40 @@ static void on_delivered(void *arg, enum err_code code, int32_t partition, int64
     }
 }
 
+/* Nothing was accepted: the claim is given up, so that the same key can be tried again. */
+static void give_claim_up(struct submitting *submitting)
+{
+    if (submitting->claimed)
+        view_claim_settle(submitting->gateway->view, &submitting->command.facts.id,
+                          submitting->fingerprint, submitting->claimed_at_ms, false);
+}
+
+static void fail_full(struct submitting *submitting, const struct admission_refusal *refusal,
+                      const struct err *err)
+{
+    char policy[64];
+    char limit[64];
+    struct http_header_line headers[] = { { "RateLimit-Policy", policy }, { "RateLimit", limit } };
+    struct http_request *req = submitting->req;
+    snprintf(policy, sizeof policy, "\"backlog\";q=%" PRId64, refusal->quota);
+    snprintf(limit, sizeof limit, "\"backlog\";r=0;t=%d", refusal->retry_after_s);
+    metric_add(submitting->gateway->refused, 1);
+    finish(submitting);
+    http_reply_problem_with(req, err, refusal->retry_after_s, headers, 2);
+}
+
 static void produce(struct submitting *submitting)
 {
     struct err err;
+    struct admission_refusal refusal;
+    const struct job_facts *facts = &submitting->command.facts;
+    int64_t ahead_ms = facts->run_at_ms - facts->created_at_ms;
+    if (admission_check(submitting->gateway->admission, submitting->type,
+                        ahead_ms > 0 ? ahead_ms : 0, &refusal, &err)) {
+        give_claim_up(submitting);
+        fail_full(submitting, &refusal, &err);
+        return;
+    }
     submitting->asking = true;
     enum err_code code = publish_command(&submitting->gateway->publish, &submitting->command,
                                          on_delivered, submitting, &err);
@@ -150,9 +182,7 @@ static void produce(struct submitting *submitting)
         return;
     }
     submitting->asking = false;
-    if (submitting->claimed)
-        view_claim_settle(submitting->gateway->view, &submitting->command.facts.id,
-                          submitting->fingerprint, submitting->claimed_at_ms, false);
+    give_claim_up(submitting);
     if (code == ERR_LIMIT)
         err.code = ERR_BODY_TOO_LARGE;
     fail(submitting, &err, NULL);
