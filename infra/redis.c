@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { SHA1_SIZE = 40, TEXT_ARGS_MAX = 32 };
+enum { SHA1_SIZE = 40, TEXT_ARGS_MAX = 32, ROLE_LOOK_MS = 1000 };
 
 /* What a client knows of a script. */
 struct known_script {
@@ -32,12 +32,30 @@ struct script_call {
 
 struct redis {
     struct redis_connection *connection;
+    struct loop_timer *role_timer;
     size_t pending_max;
     struct known_script **scripts; /* pointers: replies under way point to them */
     size_t script_count;
     struct span *argv; /* scratch */
     size_t argv_capacity;
 };
+
+static void on_role(void *arg, enum err_code code, const struct redis_reply *reply)
+{
+    struct redis *redis = arg;
+    if (code == ERR_OK && redis_reply_count(reply) > 0 &&
+        !span_is(redis_reply_text(redis_reply_at(reply, 0)), "master"))
+        redis_connection_drop(redis->connection, "is not a master any more");
+}
+
+/* A master that becomes a replica says READONLY to who writes, and nothing to who only reads. */
+static void on_role_timer(void *arg)
+{
+    struct redis *redis = arg;
+    const struct span argv[] = { SPAN_LIT("ROLE") };
+    if (redis_connection_ready(redis->connection))
+        redis_connection_send(redis->connection, 1, argv, on_role, redis);
+}
 
 struct redis *redis_open(struct loop *loop, const struct redis_options *options)
 {
@@ -50,6 +68,8 @@ struct redis *redis_open(struct loop *loop, const struct redis_options *options)
         .on_state = options->on_state,
         .arg = options->arg,
     });
+    redis->role_timer = loop_timer_new(loop, on_role_timer, redis);
+    loop_timer_start(redis->role_timer, ROLE_LOOK_MS, ROLE_LOOK_MS);
     return redis;
 }
 
@@ -57,6 +77,7 @@ void redis_close(struct redis *redis)
 {
     if (!redis)
         return;
+    loop_timer_free(redis->role_timer);
     redis_connection_close(redis->connection);
     for (size_t i = 0; i < redis->script_count; i++)
         free(redis->scripts[i]);

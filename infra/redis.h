@@ -1,7 +1,8 @@
 /* Redis client: asynchronous, pipelined, reconnecting (jittered backoff, 50 ms to 1 s), on one
  * loop. hiredis behind it. A connection is usable after AUTH, SELECT, ROLE and INFO have been
  * answered: `run id` is then known, and constant for the connection's life. Of several addresses
- * the one whose ROLE is master is used; READONLY or LOADING leaves it. A command's callback is
+ * the one whose ROLE is master is used; READONLY or LOADING leaves it, and so does a ROLE, asked
+ * once a second, that is another. A command's callback is
  * called exactly once: with its reply, or with NULL and a reason (not connected, connection lost,
  * timeout). After a lost connection the outcome of a write is unknown.
  * THREADS: all on the loop's thread.
@@ -69,6 +70,9 @@ struct redis_subscriber *redis_subscriber_open(struct loop *loop,
 /* Subscriptions not yet confirmed are told ERR_REDIS_GONE. Accepts NULL. */
 void redis_subscriber_close(struct redis_subscriber *subscriber);
 bool redis_subscriber_ready(const struct redis_subscriber *subscriber);
+/* Where `run_id` is another server than the one subscribed to: leaves that one and looks for the
+ * master again. While subscribed a connection cannot ask for a ROLE; its owner's other one can. */
+void redis_subscriber_follow(struct redis_subscriber *subscriber, const char *run_id);
 /* Subscribes. `confirmed` is called once: with ERR_OK when Redis has confirmed (what is published
  * from then on comes), or with ERR_REDIS_GONE (not connected, lost, not confirmed in time) or
  * ERR_LIMIT: then the channel is not subscribed. Never from inside the call, and not after

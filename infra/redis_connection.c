@@ -9,6 +9,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <hiredis/hiredis.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -497,6 +498,7 @@ static bool connect_host(struct redis_connection *connection)
         redisFree(context);
         return false;
     }
+    (void)fcntl(context->fd, F_SETFD, FD_CLOEXEC); /* a child that held it would keep it open */
     if (port)
         redisEnableKeepAlive(context);
     connection->context = context;

@@ -336,6 +336,13 @@ bool redis_subscriber_ready(const struct redis_subscriber *subscriber)
     return redis_connection_ready(subscriber->connection);
 }
 
+void redis_subscriber_follow(struct redis_subscriber *subscriber, const char *run_id)
+{
+    if (redis_subscriber_ready(subscriber) &&
+        strcmp(redis_connection_run_id(subscriber->connection), run_id) != 0)
+        redis_connection_drop(subscriber->connection, "is not the master any more");
+}
+
 static void on_refused(void *arg, enum err_code code, const struct redis_reply *reply)
 {
     (void)reply;

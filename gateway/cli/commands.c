@@ -20,7 +20,7 @@ static const struct option_spec client_options[] = { OPT_OUTPUT, OPT_DIR, OPT_UR
 
 static const struct option_spec up_options[] = {
     { "broker", 0, OPTION_TEXT, "KIND", "embedded, apache, apache:3, or HOST:PORT,... of yours (default embedded)" },
-    { "redis", 0, OPTION_TEXT, "URL", "a Redis of yours: redis://[:PASSWORD@]HOST:PORT" },
+    { "redis", 0, OPTION_TEXT, "URL", "a Redis of yours: redis://[:PASSWORD@]HOST:PORT[,HOST:PORT]" },
     { "workers", 0, OPTION_COUNT, "N", "worker processes (default 1)" },
     { "config", 0, OPTION_TEXT, "FILE", "the configuration; it is copied into the folder" },
     { "no-restart", 0, OPTION_FLAG, NULL, "leave a process that died as it is" },

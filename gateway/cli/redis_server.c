@@ -48,10 +48,27 @@ enum err_code redis_server_configure(const char *folder, const char *address, st
     return code;
 }
 
-enum err_code redis_server_parse_url(const char *url, char ret_address[STACK_ADDRESS_SIZE],
+/* One address, or several separated by commas. */
+static bool is_address_list(struct span list)
+{
+    const char *text = list.data;
+    char host[STACK_ADDRESS_SIZE];
+    char port[8];
+    for (size_t from = 0; from <= list.size;) {
+        const char *comma = memchr(text + from, ',', list.size - from);
+        size_t to = comma ? (size_t)(comma - text) : list.size;
+        if (!port_split((struct span){ .data = text + from, .size = to - from }, host, port))
+            return false;
+        from = to + 1;
+    }
+    return true;
+}
+
+enum err_code redis_server_parse_url(const char *url, char ret_address[STACK_BROKERS_SIZE],
                                      struct span *ret_password, struct err *err)
 {
-    static const char form[] = "it is written redis://[:PASSWORD@]HOST:PORT or HOST:PORT";
+    static const char form[] =
+        "it is written redis://[:PASSWORD@]HOST:PORT[,HOST:PORT...] or HOST:PORT[,...]";
     const char *rest =
         strncmp(url, URL_SCHEME, strlen(URL_SCHEME)) == 0 ? url + strlen(URL_SCHEME) : url;
     const char *at = strrchr(rest, '@');
@@ -65,12 +82,10 @@ enum err_code redis_server_parse_url(const char *url, char ret_address[STACK_ADD
     size_t length = strlen(address);
     if (length > 0 && address[length - 1] == '/')
         length--;
-    char host[STACK_ADDRESS_SIZE];
-    char port[8];
     struct span text = { .data = address, .size = length };
-    if (memchr(address, '/', length) || !port_split(text, host, port))
+    if (length >= STACK_BROKERS_SIZE || memchr(address, '/', length) || !is_address_list(text))
         return err_set(err, ERR_USAGE, "the address of Redis cannot be read; %s", form);
-    (void)snprintf(ret_address, STACK_ADDRESS_SIZE, "%.*s", (int)length, address);
+    (void)snprintf(ret_address, STACK_BROKERS_SIZE, "%.*s", (int)length, address);
     *ret_password = password;
     return ERR_OK;
 }

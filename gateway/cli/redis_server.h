@@ -11,9 +11,10 @@
 /* Writes the file (0600: it holds the password). */
 enum err_code redis_server_configure(const char *folder, const char *address,
                                      struct err *err) MUST_CHECK;
-/* "redis://[:PASSWORD@]HOST:PORT" or "HOST:PORT". *ret_password borrows from `url`; it is empty
- * when there is none. An error never shows the URL, since it may hold the password. */
-enum err_code redis_server_parse_url(const char *url, char ret_address[STACK_ADDRESS_SIZE],
+/* "redis://[:PASSWORD@]HOST:PORT" or "HOST:PORT"; of a master and its replicas
+ * "HOST:PORT,HOST:PORT". *ret_password borrows from `url`; it is empty when there is none. An error
+ * never shows the URL, since it may hold the password. */
+enum err_code redis_server_parse_url(const char *url, char ret_address[STACK_BROKERS_SIZE],
                                      struct span *ret_password, struct err *err) MUST_CHECK;
 
 #endif

@@ -56,7 +56,7 @@ struct stack_process {
 /* What was asked of `errand up`; the defaults of the next one. */
 struct stack_options {
     char broker[STACK_BROKERS_SIZE]; /* "embedded", "apache", "apache:3" or "HOST:PORT,..." */
-    char redis[STACK_ADDRESS_SIZE];  /* "HOST:PORT" of someone else's, or "" */
+    char redis[STACK_BROKERS_SIZE];  /* "HOST:PORT,..." of someone else's, or "" */
     bool redis_password; /* someone else's Redis wants the password in secrets/redis-external */
     bool restart;
     int64_t workers;

@@ -74,8 +74,9 @@ static void stop_all(struct supervisor *supervisor)
     loop_timer_stop(supervisor->deadline);
     loop_timer_stop(supervisor->prober);
     for (size_t i = 0; i < supervisor->child_count; i++) {
-        if (!supervisor->children[i].process)
-            loop_timer_stop(supervisor->children[i].timer);
+        const struct child *child = &supervisor->children[i];
+        if (!child->process && child->timer) /* somebody else's has neither */
+            loop_timer_stop(child->timer);
     }
     if (supervisor->helper)
         (void)kill((pid_t)loop_process_pid(supervisor->helper), SIGTERM);

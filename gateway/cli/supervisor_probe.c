@@ -233,16 +233,27 @@ static void open_broker_probes(struct supervisor *supervisor)
     }
 }
 
+/* The configuration was loaded before the address was known; of somebody else's there may be more
+ * than one. */
+static void set_addresses(struct config_strings *addresses, const char *list)
+{
+    for (size_t i = 0; i < addresses->count; i++)
+        free(addresses->items[i]);
+    addresses->count = 0;
+    while (*list) {
+        size_t size = strcspn(list, ",");
+        addresses->items =
+            mem_resize(addresses->items, addresses->count + 1, sizeof *addresses->items);
+        addresses->items[addresses->count++] = mem_dup((struct span){ list, size });
+        list += size + (list[size] == ',');
+    }
+}
+
 void probe_open(struct supervisor *supervisor)
 {
     struct config_redis *redis = &supervisor->config->redis;
     const struct stack_process *shown = stack_state_find(&supervisor->state, "redis");
-    /* The configuration was loaded before the address was known. */
-    for (size_t i = 0; i < redis->addresses.count; i++)
-        free(redis->addresses.items[i]);
-    redis->addresses.items = mem_resize(redis->addresses.items, 1, sizeof *redis->addresses.items);
-    redis->addresses.items[0] = mem_dup_text(shown->address);
-    redis->addresses.count = 1;
+    set_addresses(&redis->addresses, shown->address);
     const struct redis_options options = {
         .config = redis,
         .timeout_ms = PROBE_TIMEOUT_MS,

@@ -19,6 +19,8 @@ static void on_redis(void *arg, bool ready)
     service_condition_set(gateway->redis_ready, ready, redis_last_error(gateway->redis));
     log_write(gateway->log, ready ? LOG_INFO : LOG_WARN, "gateway", NULL, "redis %s",
               ready ? "connected" : redis_last_error(gateway->redis));
+    if (ready && gateway->subscriber)
+        redis_subscriber_follow(gateway->subscriber, redis_run_id(gateway->redis));
 }
 
 static void on_identity(void *arg)

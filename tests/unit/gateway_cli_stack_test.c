@@ -349,7 +349,7 @@ static void test_a_taken_address_gives_way_to_a_free_one(void **state)
 static void test_the_address_of_redis_is_read(void **state)
 {
     (void)state;
-    char address[STACK_ADDRESS_SIZE];
+    char address[STACK_BROKERS_SIZE];
     struct span password;
     struct err err = { 0 };
     assert_int_equal(redis_server_parse_url("cache:6379", address, &password, &err), ERR_OK);
@@ -359,7 +359,12 @@ static void test_the_address_of_redis_is_read(void **state)
         redis_server_parse_url("redis://:p@ss:word@[::1]:6379/", address, &password, &err), ERR_OK);
     assert_string_equal(address, "[::1]:6379");
     assert_true(span_is(password, "p@ss:word"));
+    assert_int_equal(redis_server_parse_url("redis://:pw@one:1,two:2", address, &password, &err),
+                     ERR_OK);
+    assert_string_equal(address, "one:1,two:2");
     static const char *const wrong[] = { "redis://",
+                                         "cache:1,",
+                                         "cache:1,,cache:2",
                                          "cache",
                                          "redis://user:secret@cache:1",
                                          "redis://:@cache:1",

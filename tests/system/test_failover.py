@@ -1,0 +1,104 @@
+"""Redis with a replica: the master dies, the replica is promoted, and nobody is told anything that is not so.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import signal
+import socket
+import subprocess
+
+import pytest
+import redis
+
+from waiting import wait_until
+
+PASSWORD = "a-test-s-own"
+QUICK = ("sentence.make", {"subject": "a record", "seed": 1})
+
+
+class Server:
+    """A redis-server of the test's own."""
+
+    def __init__(self, folder):
+        with socket.socket() as one:
+            one.bind(("127.0.0.1", 0))
+            self.port = one.getsockname()[1]
+        os.mkdir(folder)
+        self.process = subprocess.Popen(
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--requirepass", PASSWORD, "--masterauth",
+             PASSWORD, "--save", "", "--repl-diskless-sync-delay", "0", "--dir", str(folder)],
+            stdout=subprocess.DEVNULL)
+        self.client = redis.Redis(port=self.port, password=PASSWORD, socket_timeout=10)
+        wait_until(self.answers, 20, "redis-server answers")
+
+    def answers(self):
+        try:
+            return self.client.ping()
+        except redis.ConnectionError:
+            return False
+
+    def kill(self):
+        self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A master and its replica."""
+    first, second = Server(tmp_path / "first"), Server(tmp_path / "second")
+    second.client.replicaof("127.0.0.1", first.port)
+    wait_until(lambda: second.client.info("replication")["master_link_status"] == "up", 20, "the replica follows")
+    yield first, second
+    first.kill()
+    second.kill()
+
+
+def read_is_true(stack, before):
+    """Whether the job is read as it was; if not it is a 503, and nothing else."""
+    response = stack.read(before["id"])
+    assert response.status_code in (200, 503), response.text
+    if response.status_code == 503:
+        assert response.json()["code"] in ("view_unavailable", "view_behind") and response.headers["Retry-After"]
+        return False
+    assert response.json() == before
+    return True
+
+
+# proves P-9, P-52
+def test_a_promoted_replica_heals_reads_and_submissions_never_stop(fresh_stack, pair):
+    first, second = pair
+    addresses = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+    stack = fresh_stack("embedded", options=["--redis", f"redis://:{PASSWORD}@{addresses}", "--no-restart"])
+    done = [stack.wait(stack.submit(*QUICK)["id"]) for _ in range(20)]
+    first.client.wait(1, 5000)
+    first.kill()
+    meanwhile = [stack.submit(*QUICK) for _ in range(10)]
+    wait_until(lambda: not read_is_true(stack, done[0]), 30, "reads say that they cannot know")
+    meanwhile += [stack.submit(*QUICK) for _ in range(10)]
+    second.client.replicaof("NO", "ONE")
+    wait_until(lambda: all([read_is_true(stack, job) for job in done]), 30, "finished jobs are read as before")
+    for job in meanwhile:
+        assert stack.wait(job["id"])["state"] == "succeeded"
+    wait_until(lambda: stack.is_ready("recorder-1"), 30, "the view is whole again")
+    assert stack.errand("status").returncode == 0
+    last = stack.submit(*QUICK, idempotency_key="after the failover", wait_s=10)
+    assert last["state"] == "succeeded", "claims, gate and view are on the new master"
+    assert second.client.exists(f"errand:r:{last['id'].replace('-', '')[:24]}")
+
+
+# proves P-9, P-52
+def test_a_master_that_was_made_a_replica_is_left_by_those_who_only_read(fresh_stack, pair):
+    first, second = pair
+    addresses = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+    stack = fresh_stack("embedded", options=["--redis", f"redis://:{PASSWORD}@{addresses}", "--no-restart"])
+    done = stack.wait(stack.submit(*QUICK)["id"])
+    first.client.wait(1, 5000)
+    second.client.replicaof("NO", "ONE")
+    first.client.replicaof("127.0.0.1", second.port)
+    later = stack.submit(*QUICK)
+    assert stack.wait(later["id"])["state"] == "succeeded"
+    wait_until(lambda: read_is_true(stack, done), 30, "the finished job is read as before")
+    for name in ("gateway-1", "worker-1", "recorder-1"):
+        wait_until(lambda name=name: stack.is_ready(name), 30, f"{name} is ready")
+    wait_until(lambda: not [c for c in first.client.client_list() if c["name"] == "errand"], 30,
+               "nobody of ours is left at the old master")
