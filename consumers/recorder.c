@@ -84,6 +84,7 @@ static void on_look_timer(void *arg)
         why = view_identity_why(recorder->identity);
     service_condition_set(recorder->kafka_ready, !why, why);
     commit(recorder);
+    recorder_metrics_tick(recorder);
     recorder_look(recorder);
     loop_defer(recorder->loop, &recorder->locate);
 }
@@ -201,6 +202,7 @@ enum err_code recorder_open(struct service *service, struct recorder **ret_recor
     view_hash_key(&key, recorder->config->namespace_);
     recorder->hash_key = buf_take(&key);
     open_metrics(recorder);
+    recorder_metrics_open(recorder);
     struct redis_options redis = {
         .config = &recorder->config->redis,
         .timeout_ms = REDIS_TIMEOUT_MS,
@@ -273,6 +275,7 @@ void recorder_close(struct recorder *recorder)
         return;
     recorder->draining = true;
     leave(recorder);
+    recorder_metrics_close(recorder);
     redis_close(recorder->redis);
     view_identity_free(recorder->identity);
     kafka_admin_close(recorder->admin);

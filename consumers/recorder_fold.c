@@ -133,6 +133,8 @@ static void on_applied(void *arg, enum err_code code, const struct redis_reply *
         metric_add(partition->commands ? recorder->applied_commands : recorder->applied_events,
                    (int64_t)batch->entry_count);
         metric_add(recorder->batches, 1);
+        if (!partition->commands)
+            recorder_metrics_applied(recorder, batch->first->timestamp_ms);
         recorder_advance(partition);
     } else {
         metric_add(recorder->refused, 1);

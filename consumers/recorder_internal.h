@@ -34,7 +34,8 @@ struct recorder_entry {
     struct recorder_entry *next;
     struct recorder_partition *partition;
     int64_t offset;
-    int64_t due_ms; /* wall clock: commands wait for queued_after */
+    int64_t due_ms;       /* wall clock: commands wait for queued_after */
+    int64_t timestamp_ms; /* as stored; -1 unknown */
     size_t bytes;
     struct envelope *envelope; /* NULL: nothing to fold, only to pass */
     bool held;                 /* of a newer version: being put aside */
@@ -95,6 +96,7 @@ struct recorder {
     struct metric *applied_commands, *applied_events, *poison, *refused, *refolds, *batches, *lost,
         *certified_gauge;
     struct metric *held;
+    struct recorder_lag *lag;
 };
 
 /* --- recorder.c --- */
@@ -131,6 +133,15 @@ void recorder_look(void *arg);
 /* --- recorder_fold.c --- */
 /* Starts the next batch if there is something to apply and none is under way. */
 void recorder_pump(struct recorder_partition *partition);
+
+/* --- recorder_metrics.c --- */
+void recorder_metrics_open(struct recorder *recorder);
+/* A question under way ends by itself. */
+void recorder_metrics_close(struct recorder *recorder);
+/* A batch of events has been applied; its oldest was stored then. */
+void recorder_metrics_applied(const struct recorder *recorder, int64_t oldest_ms);
+/* Once a second. */
+void recorder_metrics_tick(const struct recorder *recorder);
 
 /* --- recorder_clear.c --- */
 /* Removes every key of the namespace's view under a lock, writes the identity, then restarts all

@@ -146,6 +146,7 @@ void recorder_record(void *arg, const struct kafka_record *record)
     struct recorder_entry *entry = MEM_NEW(*entry);
     entry->partition = partition;
     entry->offset = record->offset;
+    entry->timestamp_ms = record->timestamp_ms;
     entry->bytes = record->value.size + ENTRY_OVERHEAD_BYTES;
     if (partition->commands && record->timestamp_ms > 0)
         entry->due_ms = record->timestamp_ms + recorder->config->recorder.queued_after_ms;

@@ -94,6 +94,7 @@ static void on_tick(void *arg)
     partition_ask_epochs(worker);
     order_tell(worker);
     cancel_listen(worker);
+    worker_metrics_tick(worker);
     bool joined = true;
     for (size_t i = 0; i < worker->queue_count; i++)
         joined = joined && worker->queues[i].consumer &&
@@ -343,6 +344,7 @@ static enum err_code open_clients(struct worker *worker, struct err *err)
             .rule_threads_max = (size_t)worker->config->worker.rule_threads_max,
         };
         code = open_types(worker, err);
+        worker_metrics_open(worker);
     }
     if (code == ERR_OK)
         code = kafka_admin_open(&worker->config->kafka, service_name(worker->service),

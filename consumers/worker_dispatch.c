@@ -159,6 +159,7 @@ static void run(struct attempt *attempt)
     attempt->state = ATTEMPT_RUNNING;
     attempt->started_at_ms = now_ms;
     attempt->started_monotonic_us = clock_monotonic_us();
+    worker_metrics_began(attempt);
     attempt_list_append(&worker->running, attempt);
     if (!worker->untold)
         worker->untold = attempt;

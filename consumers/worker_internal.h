@@ -143,6 +143,15 @@ struct worker_type {
     size_t in_flight;
     struct metric *succeeded, *failed, *retried, *expired, *cancelled;
     struct metric *attempt_seconds;
+    struct metric *wait_seconds, *job_seconds;
+};
+
+/* worker_metrics.c's own. */
+struct worker_counts {
+    struct metric *without_gate;
+    int64_t without_gate_ms; /* not counted yet */
+    int64_t ticked_at_ms;    /* monotonic */
+    double unknown;          /* answers of the gate that did not come, as of then */
 };
 
 /* A queue that is served: one consumer group each, so that queues are bulkheads and lag is told by
@@ -232,6 +241,7 @@ struct worker {
     struct service_condition *kafka_ready, *redis_ready;
     struct metric *gate_verdicts[GATE_VERDICT_COUNT];
     struct metric *keys_blocked, *head_age, *unkept;
+    struct worker_counts counts;
     struct metric *in_flight_gauge, *held_gauge, *poison, *forgotten, *window_gauge;
     struct metric *redelivery_waits, *adopted;
 };
@@ -356,6 +366,17 @@ void targets_end(struct attempt *attempt, const struct outcome *outcome);
 void targets_review(struct worker *worker);
 /* Until when and why the attempt is held, for attempt->hold. */
 void targets_decide(struct attempt *attempt, struct hold *ret_hold);
+/* --- worker_metrics.c --- */
+/* Once the types are there. */
+void worker_metrics_open(struct worker *worker);
+/* The handler is about to be started. */
+void worker_metrics_began(const struct attempt *attempt);
+/* All records of an outcome are acknowledged; only a job's end counts. */
+void worker_metrics_ended(const struct attempt *attempt);
+/* Its dead letter is acknowledged. */
+void worker_metrics_dead(const struct attempt *attempt);
+/* Twice a second. */
+void worker_metrics_tick(struct worker *worker);
 
 /* --- worker_outcome.c --- */
 /* xorshift64*: jitter needs spread, not secrecy. */

@@ -23,6 +23,8 @@ static void on_acknowledged(void *arg, enum err_code code, int32_t partition, in
         attempt->plan[attempt->step] == PUBLISH_EVENT)
         redelivery_published(attempt->partition->queue, partition, offset);
     if (code == ERR_OK) {
+        if (attempt->plan[attempt->step] == PUBLISH_DEAD)
+            worker_metrics_dead(attempt);
         attempt->step++;
         publish_step(attempt);
     } else if (attempt->partition->worker->closed) {
@@ -178,8 +180,10 @@ static void publish_step(struct attempt *attempt)
     struct worker *worker = attempt->partition->worker;
     size_t steps = sizeof attempt->plan / sizeof *attempt->plan;
     if (attempt->step == steps || attempt->plan[attempt->step] == PUBLISH_NOTHING) {
-        if (!cancel_release(attempt))
+        if (!cancel_release(attempt)) {
+            worker_metrics_ended(attempt);
             partition_attempt_done(attempt);
+        }
         return;
     }
     if (attempt->plan[attempt->step] == PUBLISH_WAIT) {

@@ -12,9 +12,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define BACKLOG_MINUTES  10                  /* for so long a rate counts */
-#define BACKLOG_LOOKS    5                   /* a rate is measured over so many looks or more */
-#define BACKLOG_STANDING (2 * BACKLOG_LOOKS) /* looks after which what waits counts */
+#define BACKLOG_MINUTES  10 /* for so long a rate counts */
+#define BACKLOG_LOOKS    5  /* a rate is measured over so many looks or more */
+#define BACKLOG_STANDING 10 /* looks after which what waits counts: two measurements */
 
 struct backlog {
     int64_t look_ms;                /* from one look to the next; set by the owner */
