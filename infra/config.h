@@ -44,6 +44,7 @@ struct config_kafka {
     int64_t session_timeout_ms; /* 6000 */
     int64_t produce_timeout_ms; /* 5000: how long a submission may wait for its acknowledgement */
     int64_t send_queue_bytes;   /* bytes that may wait for acknowledgement per producer */
+    int64_t outage_ms_max;      /* the longest time that everything may be away */
     int64_t retention_commands_ms, retention_replies_ms, retention_dead_ms, retention_audit_ms;
     struct config_pairs properties; /* passed through to every librdkafka client */
 };

@@ -4,6 +4,7 @@
 #include "infra/address.h"
 #include "infra/config_format.h"
 #include "schemas/mem.h"
+#include "schemas/submission.h"
 #include "schemas/timefmt.h"
 
 #include <inttypes.h>
@@ -187,7 +188,6 @@ static void check_recorder(struct config_loader *loader)
             "must be shorter than gateway.lag_limit, or waiting jobs would be answered 404");
 }
 
-/* A record must outlive the job it tells of, or what is rebuilt from the topics would miss it. */
 /* Reads the tiers; they must rise, so that a delay can walk down them. */
 static void check_tiers(struct config_loader *loader)
 {
@@ -211,13 +211,17 @@ static void check_tiers(struct config_loader *loader)
     }
 }
 
-static void check_retention(struct config_loader *loader, const char *path, int64_t retention_ms)
+/* A record must outlive the job it tells of, or what is rebuilt from the topics would miss it: a
+ * job may be put off first, and a command may lie unread for as long as an outage. */
+static void check_retention(struct config_loader *loader, const char *path, int64_t retention_ms,
+                            int64_t outage_ms)
 {
     const struct config *config = loader->config;
     const struct config_type *longest = NULL;
     int64_t needed_ms = retention_ms;
     for (size_t i = 0; i < config->type_count; i++) {
-        int64_t life_ms = config->types[i].max_age_ms + config->types[i].retention_ms;
+        int64_t life_ms = SUBMISSION_DELAY_MS_MAX + config->types[i].max_age_ms +
+                          config->types[i].retention_ms + outage_ms;
         if (life_ms > needed_ms) {
             needed_ms = life_ms;
             longest = &config->types[i];
@@ -230,10 +234,10 @@ static void check_retention(struct config_loader *loader, const char *path, int6
     buf_add_text(&text, " is shorter than the ");
     timefmt_duration(needed_ms, &text);
     config_check_problem(loader, path,
-                         "%s that a job of type %s is kept (max_age + retention); raise %s, or "
-                         "lower types.%s.max_age or "
-                         "types.%s.retention",
-                         text.data, longest->name, path, longest->name, longest->name);
+                         "%s that a job of type %s is kept (a delay of 7d, max_age, retention%s); "
+                         "raise %s, or lower types.%s.max_age or types.%s.retention",
+                         text.data, longest->name, outage_ms ? ", kafka.outage_max" : "", path,
+                         longest->name, longest->name);
     buf_free(&text);
 }
 
@@ -247,8 +251,9 @@ void config_check(struct config_loader *loader)
     check_recorder(loader);
     check_tiers(loader);
     config_check_ordered(loader);
-    check_retention(loader, "kafka.retention_commands",
-                    loader->config->kafka.retention_commands_ms);
-    check_retention(loader, "kafka.retention_replies", loader->config->kafka.retention_replies_ms);
+    check_retention(loader, "kafka.retention_commands", loader->config->kafka.retention_commands_ms,
+                    loader->config->kafka.outage_ms_max);
+    check_retention(loader, "kafka.retention_replies", loader->config->kafka.retention_replies_ms,
+                    0);
     config_check_types(loader);
 }

@@ -110,12 +110,18 @@ static const struct config_key root_keys[] = {
           "Bytes that wait for acknowledgement in one producer; beyond it submissions are "
           "refused."),
       RANGE(MIB, 4 * GIB) },
+    { KEY("kafka.outage_max", CONFIG_DURATION, kafka.outage_ms_max, "3d",
+          "The longest time for which workers or delayers may all be away: commands stay for so "
+          "much longer."),
+      RANGE(0, 365 * DAY) },
     { KEY("kafka.retention_commands", CONFIG_DURATION, kafka.retention_commands_ms, "14d",
-          "How long commands stay; at least the longest max_age + retention of a type."),
+          "How long commands stay; at least 7 days (the longest delay), the longest max_age + "
+          "retention of a type, and outage_max. `errand topics apply` raises a topic's that is "
+          "shorter."),
       RANGE(MINUTE, 3650 * DAY) },
     { KEY("kafka.retention_replies", CONFIG_DURATION, kafka.retention_replies_ms, "14d",
-          "How long events stay; at least the longest max_age + retention of a type, or records "
-          "could not be rebuilt."),
+          "How long events stay; at least 7 days and the longest max_age + retention of a type, or "
+          "records could not be rebuilt."),
       RANGE(MINUTE, 3650 * DAY) },
     { KEY("kafka.retention_dead", CONFIG_DURATION, kafka.retention_dead_ms, "30d",
           "How long commands that were given up on stay for a redrive."),

@@ -56,6 +56,12 @@ enum err_code kafka_topics_create_sync(struct kafka_admin *admin,
                                        const struct kafka_topic_spec *specs, size_t count,
                                        bool *ret_created, int64_t timeout_ms,
                                        struct err *err) MUST_CHECK;
+/* Raises the retention.ms of topics that exist to what their specs want (ret_raised[i] tells); what
+ * is longer stays. The embedded broker, which cannot be asked, is left alone. */
+enum err_code kafka_topics_retain_sync(struct kafka_admin *admin,
+                                       const struct kafka_topic_spec *specs, size_t count,
+                                       bool *ret_raised, int64_t timeout_ms,
+                                       struct err *err) MUST_CHECK;
 /* Sets each offset to what the group has committed, -1 where there is nothing. */
 enum err_code kafka_committed_sync(struct kafka_admin *admin, const char *group,
                                    struct kafka_offset *offsets, size_t count, int64_t timeout_ms,

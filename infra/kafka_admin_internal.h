@@ -1,5 +1,5 @@
-/* The admin's inside, shared by kafka_admin.c (questions), kafka_topics.c (topics) and kafka_scan.c
- * (records).
+/* The admin's inside, shared by kafka_admin.c (questions), kafka_topics.c and
+ * kafka_topics_retain.c (topics), and kafka_scan.c (records).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_ADMIN_INTERNAL_H
 #define INFRA_KAFKA_ADMIN_INTERNAL_H

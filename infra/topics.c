@@ -318,6 +318,21 @@ static enum err_code write_generation(const struct apply *apply, struct err *err
     return code;
 }
 
+/* What would be deleted before its time cannot be folded again. */
+static enum err_code retain(const struct apply *apply, struct err *err)
+{
+    bool *raised = mem_zalloc(apply->count, sizeof *raised);
+    enum err_code code =
+        kafka_topics_retain_sync(apply->admin, apply->specs, apply->count, raised, TIMEOUT_MS, err);
+    for (size_t i = 0; i < apply->count && !code; i++) {
+        if (raised[i])
+            say(apply, "%s kept its records for too short a time; now for as long as is configured",
+                apply->specs[i].name);
+    }
+    free(raised);
+    return code;
+}
+
 static enum err_code apply_specs(struct apply *apply, struct err *err)
 {
     enum err_code code = kafka_topics_create_sync(apply->admin, apply->specs, apply->count,
@@ -328,6 +343,9 @@ static enum err_code apply_specs(struct apply *apply, struct err *err)
         if (apply->created[i])
             say(apply, "made %s, %d partitions", apply->specs[i].name, apply->specs[i].partitions);
     }
+    code = retain(apply, err);
+    if (code)
+        return code;
     char generation[TOPIC_GENERATION_SIZE + 1];
     code = topics_generation_sync(apply->admin, apply->config, generation, err);
     apply->fresh = code == ERR_NOT_FOUND;

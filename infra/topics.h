@@ -17,9 +17,9 @@ enum err_code topics_of(const struct config *config, struct kafka_topic_spec **r
                         size_t *ret_count, struct err *err) MUST_CHECK;
 void topics_free(struct kafka_topic_spec *specs, size_t count);
 
-/* Makes what is missing, and marks it. A topic with another partition count is an ERR_CONFIG that
- * names it. Repeating it changes nothing. `report` gets one line for each thing done, and may be
- * NULL. */
+/* Makes what is missing, and marks it; raises a retention that is shorter than configured. A topic
+ * with another partition count is an ERR_CONFIG that names it. Repeating it changes nothing.
+ * `report` gets one line for each thing done, and may be NULL. */
 enum err_code topics_apply_sync(struct kafka_admin *admin, const struct config *config,
                                 void (*report)(void *arg, const char *line), void *arg,
                                 struct err *err) MUST_CHECK;

@@ -300,8 +300,11 @@ static void test_fit(void **state)
           "types.a.example: is 11 bytes long and does not fit" },
         { "{example: \"{\"}", "types.a.example: is not valid JSON: " },
         { "{example: [1]}", "types.a.example: must be a JSON object" },
-        { "{max_age: 10d, retention: 5d}", "kafka.retention_replies: " },
-        { "{max_age: 10d, retention: 5d}",
+        { "{max_age: 6d, retention: 2d}", "kafka.retention_replies: 14d is shorter than the 15d" },
+        { "{max_age: 3d, retention: 2d}",
+          "kafka.retention_commands: 14d is shorter than the 15d that a job of type a is kept (a "
+          "delay of 7d, max_age, retention, kafka.outage_max)" },
+        { "{max_age: 6d, retention: 2d}",
           "raise kafka.retention_commands, or lower types.a.max_age" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
