@@ -139,7 +139,7 @@ struct config_queue {
     int64_t partitions;
     bool ordered;
     int64_t ordered_max_age_ms; /* ordered: the longest max_age of its types, and their default */
-    int64_t backlog_max; /* records that may wait; 0: any number */
+    int64_t backlog_max;        /* records that may wait; 0: any number */
 };
 
 struct config_target {
