@@ -204,6 +204,8 @@ static void on_subscribed(void *arg, enum err_code code)
 void cancel_listen(struct worker *worker)
 {
     struct worker_cancel *cancel = worker->cancel;
+    if (redis_ready(worker->redis))
+        redis_subscriber_follow(cancel->subscriber, redis_run_id(worker->redis));
     if (cancel->subscribed || !redis_subscriber_ready(cancel->subscriber))
         return;
     cancel->subscribed = true;

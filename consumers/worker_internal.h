@@ -412,7 +412,7 @@ void cancel_close(struct worker *worker);
 /* Every command that is held can be found by its job. */
 void cancel_index_add(struct attempt *attempt);
 void cancel_index_remove(struct attempt *attempt);
-/* Subscribes, unless that is done or not possible now (at each tick). */
+/* Subscribes at the master, unless that is done or not possible now (at each tick). */
 void cancel_listen(struct worker *worker);
 /* Asks the gate about all that runs: a wish may have been missed while Redis was away. */
 void cancel_recheck(struct worker *worker);

@@ -26,14 +26,14 @@ def test_a_retention_that_is_too_short_is_raised_and_a_longer_one_stays(stack):
                resource("dead.probe", **{**own(before["dead.probe"]), "retention_ms": "-1"})]
     for done in admin.alter_configs(changed).values():
         done.result(20)
-    told = stack.errand("topics", "apply").stdout
+    told = stack.errand("topics", "apply").stderr
     assert "errand.replies.probe" in told and "commands.probe" not in told and "dead.probe" not in told, told
     after = {topic: settings_of(admin, topic) for topic in before}
     assert after["replies.probe"] == {**before["replies.probe"], "segment.ms": "86400000"}, "the rest is as it was"
     assert after["commands.probe"]["retention.ms"] == str(99 * DAY_MS)
     assert after["dead.probe"]["retention.ms"] == "-1", "for ever is long enough"
     assert after["control"] == before["control"]
-    assert "replies.probe" not in stack.errand("topics", "apply").stdout
+    assert "replies.probe" not in stack.errand("topics", "apply").stderr
 
 
 def own(settings):
