@@ -169,7 +169,7 @@ install-deps: ## install the packages that building, running and `make unit` nee
 	@infra/deploy/install-deps.sh build run unit
 
 # --- Proving it ----------------------------------------------------------------------------------------------------
-.PHONY: test check lint unit system asan cov format fuzz
+.PHONY: test check lint unit system asan tsan cov format fuzz
 test: ## everything, as CI runs it: unit tests and real stacks, with sanitizers; the last line is the count
 	@infra/deploy/install-deps.sh build run test
 	+@tests/test.sh
@@ -187,6 +187,12 @@ system: programs ## the system tests on real stacks (T=word: those whose name ha
 	@infra/deploy/install-deps.sh test
 	@tests/venv.sh
 	@tests/run.py --python build/venv/bin/python --bin $(BIN) --system tests/system $(if $(T),--only '$(T)')
+tsan: ## the unit tests and a load on a whole stack with the thread sanitizer
+	@infra/deploy/install-deps.sh build run test
+	@$(MAKE) MODE=tsan programs tests-built
+	@tests/venv.sh
+	@tests/run.py $(patsubst tests/unit/%.c,--unit build/tsan/tests/%,$(wildcard tests/unit/*_test.c)) \
+		--python build/venv/bin/python --system tests/system --only threads --bin build/tsan/bin --tsan-bin build/tsan/bin
 FUZZ_S ?= 60
 fuzz: ## each fuzz target for FUZZ_S seconds (60); T=word: those whose name has it; findings in build/fuzz/findings
 	@infra/deploy/install-deps.sh build run test

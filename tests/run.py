@@ -6,6 +6,7 @@ A fuzz target counts as one test; what it finds is kept in build/fuzz/findings.
 Standard library only. SPDX-License-Identifier: Apache-2.0
 """
 import argparse
+import ctypes
 import os
 import random
 import re
@@ -28,6 +29,10 @@ RUNS = re.compile(r"^Done (\d+) runs in", re.M)
 FAILED = re.compile(r"^\[  FAILED  \] (\d+) test", re.M)
 
 
+ADDR_NO_RANDOMIZE = 0x0040000
+RANDOM_BITS_MAX = 28  # what gcc 12's thread sanitizer can live with
+
+
 class Count:
     def __init__(self, passed=0, failed=0):
         self.passed = passed
@@ -36,6 +41,16 @@ class Count:
     def add(self, other):
         self.passed += other.passed
         self.failed += other.failed
+
+
+def keep_addresses():
+    """As `setarch -R`, for this process and all that it starts, where the kernel puts programs at addresses so random
+    that the thread sanitizer does not start. Where that is forbidden nothing changes."""
+    with open("/proc/sys/vm/mmap_rnd_bits", encoding="ascii") as file:
+        if int(file.read()) <= RANDOM_BITS_MAX:
+            return
+    libc = ctypes.CDLL(None)
+    libc.personality(libc.personality(0xffffffff) | ADDR_NO_RANDOMIZE)
 
 
 def run_bounded(command, limit_s, **options):
@@ -106,6 +121,8 @@ def run_system(args):
     if os.path.exists(report):
         os.remove(report)
     command = [args.python, "-m", "pytest", args.system, "--bin", args.bin, f"--junitxml={report}"]
+    if args.tsan_bin:
+        command += ["--tsan-bin", args.tsan_bin]
     if args.only:
         command += ["-k", args.only]
     status, _ = run_bounded(command, SYSTEM_LIMIT_S)
@@ -131,10 +148,13 @@ def main():
     parser.add_argument("--system", metavar="FOLDER", help="the pytest suite")
     parser.add_argument("--python", default=sys.executable, help="the interpreter that has pytest")
     parser.add_argument("--bin", default="build/release/bin", help="the programs under test")
+    parser.add_argument("--tsan-bin", help="programs with the thread sanitizer, for the tests that are about threads")
     parser.add_argument("--only", metavar="WORD", help="only the system tests whose name has it")
     jobs = 2 * (os.cpu_count() or 1)  # they wait more than they work
     parser.add_argument("--jobs", type=int, default=jobs, help="unit test programs at a time")
     args = parser.parse_args()
+    if args.tsan_bin:
+        keep_addresses()
     args.fuzz_seed = args.fuzz_seed or random.randrange(1, 2**31)
     total = Count()
     with ThreadPoolExecutor(max_workers=args.jobs) as pool:

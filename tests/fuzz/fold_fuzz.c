@@ -11,36 +11,42 @@
 
 static const char *const texts[] = { "", "1", "\"text\"", "target_status" };
 
-static struct job_event take_event(struct fuzz_input *input)
+/* An event in three bytes. */
+struct step {
+    uint8_t shape, order, more;
+};
+
+static struct job_event event_of(struct step step)
 {
-    uint8_t shape = fuzz_byte(input);
-    uint8_t order = fuzz_byte(input);
-    uint8_t more = fuzz_byte(input);
     return (struct job_event){
         .facts = { .id = { .bytes = { 1 } },
                    .effect_id = { .bytes = { 1 } },
                    .type = SPAN_LIT("t"),
                    .queue = SPAN_LIT("q"),
                    .created_at_ms = NOW_MS,
-                   .forget_at_ms = NOW_MS + more,
+                   .forget_at_ms = NOW_MS + step.more,
                    .origin_offset = -1 },
-        .kind = (enum job_event_kind)(1 + shape % (JOB_EVENT_END - 1)),
-        .turn = order & 7,
-        .attempt = 1 + (order >> 3 & 3),
-        .at_ms = NOW_MS + order,
-        .started_at_ms = more & 1 ? NOW_MS : 0,
-        .next_at_ms = more & 2 ? NOW_MS : 0,
-        .result = span_of(texts[more >> 2 & 3]),
-        .failure = { .code = span_of(texts[more >> 4 & 3]), .status = more },
-        .command_offset = order,
+        .kind = (enum job_event_kind)(1 + step.shape % (JOB_EVENT_END - 1)),
+        .turn = step.order & 7,
+        .attempt = 1 + (step.order >> 3 & 3),
+        .at_ms = NOW_MS + step.order,
+        .started_at_ms = step.more & 1 ? NOW_MS : 0,
+        .next_at_ms = step.more & 2 ? NOW_MS : 0,
+        .result = span_of(texts[step.more >> 2 & 3]),
+        .failure = { .code = span_of(texts[step.more >> 4 & 3]), .status = step.more },
+        .command_offset = step.order,
     };
 }
 
-static size_t take_events(struct fuzz_input *input, struct job_event events[EVENTS_MAX])
+static size_t take_steps(struct fuzz_input *input, struct step steps[EVENTS_MAX])
 {
     size_t count = 0;
-    while (input->at < input->end && count < EVENTS_MAX)
-        events[count++] = take_event(input);
+    while (input->at < input->end && count < EVENTS_MAX) {
+        struct step step = { .shape = fuzz_byte(input) };
+        step.order = fuzz_byte(input);
+        step.more = fuzz_byte(input);
+        steps[count++] = step;
+    }
     return count;
 }
 
@@ -67,68 +73,77 @@ static void require_step(const struct job_record *record, const struct job_recor
     FUZZ_REQUIRE(terminal || is_ahead(next, record));
 }
 
-/* Folds events[from, to) onto *record; true when there is one. */
-static bool fold_all(const struct job_event *events, size_t from, size_t to, bool has,
-                     struct job_record *record)
+static void encode(const struct job_record *record, struct buf *out)
 {
-    for (size_t i = from; i < to; i++) {
-        struct job_record next;
-        struct job_record before = *record;
-        if (!fold_event(has ? record : NULL, &events[i], (int64_t)i, &next)) {
-            FUZZ_REQUIRE(has && memcmp(&before, record, sizeof before) == 0);
+    FUZZ_REQUIRE(envelope_encode_record(record, out, NULL) == ERR_OK);
+}
+
+static void require_same(const struct job_record *a, const struct job_record *b)
+{
+    struct buf x = BUF_INIT(ENVELOPE_RECORD_BYTES_MAX);
+    struct buf y = BUF_INIT(ENVELOPE_RECORD_BYTES_MAX);
+    encode(a, &x);
+    encode(b, &y);
+    FUZZ_REQUIRE(span_eq(buf_span(&x), buf_span(&y)));
+    buf_free(&x);
+    buf_free(&y);
+}
+
+struct log {
+    const struct step *steps;
+    size_t count;
+};
+
+/* Folds the log from an offset on onto *record; true when there is one. */
+static bool fold_from(struct log log, size_t from, bool has, struct job_record *record)
+{
+    for (size_t i = from; i < log.count; i++) {
+        struct job_record next = { 0 };
+        struct job_event event = event_of(log.steps[i]);
+        if (!fold_event(has ? record : NULL, &event, (int64_t)i, &next)) {
+            FUZZ_REQUIRE(has);
             continue;
         }
-        require_step(has ? record : NULL, &next, &events[i], (int64_t)i);
+        require_step(has ? record : NULL, &next, &event, (int64_t)i);
         *record = next;
         has = true;
     }
     return has;
 }
 
-static void encode(const struct job_record *record, struct buf *out)
-{
-    FUZZ_REQUIRE(envelope_encode_record(record, out, NULL) == ERR_OK);
-}
-
 /* The same events, the record written to Redis and read again after the first `cut`. */
-static void require_same_by_way_of_redis(const struct job_event *events, size_t count, size_t cut,
+static void require_same_by_way_of_redis(struct log log, size_t cut,
                                          const struct job_record *straight)
 {
     struct job_record record = { 0 };
     struct envelope_record *read = NULL;
     struct buf stored = BUF_INIT(ENVELOPE_RECORD_BYTES_MAX);
-    struct buf wanted = BUF_INIT(ENVELOPE_RECORD_BYTES_MAX);
-    bool has = fold_all(events, 0, cut, false, &record);
+    bool has = fold_from((struct log){ log.steps, cut }, 0, false, &record);
     if (has) {
         encode(&record, &stored);
         FUZZ_REQUIRE(envelope_decode_record(buf_span(&stored), &read, NULL) == ERR_OK);
         record = read->record;
     }
-    FUZZ_REQUIRE(fold_all(events, cut, count, has, &record));
-    struct buf got = BUF_INIT(ENVELOPE_RECORD_BYTES_MAX);
-    encode(&record, &got);
-    encode(straight, &wanted);
-    FUZZ_REQUIRE(span_eq(buf_span(&got), buf_span(&wanted)));
+    FUZZ_REQUIRE(fold_from(log, cut, has, &record));
+    require_same(&record, straight);
     envelope_record_free(read);
     buf_free(&stored);
-    buf_free(&wanted);
-    buf_free(&got);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct fuzz_input input = { data, data + size };
-    struct job_event events[EVENTS_MAX];
+    struct step steps[EVENTS_MAX];
     struct job_record record = { 0 };
     uint8_t choice = fuzz_byte(&input);
-    size_t count = take_events(&input, events);
-    if (count == 0)
+    struct log log = { steps, take_steps(&input, steps) };
+    if (log.count == 0)
         return 0;
-    FUZZ_REQUIRE(fold_all(events, 0, count, false, &record));
-    require_same_by_way_of_redis(events, count, choice % (count + 1), &record);
+    FUZZ_REQUIRE(fold_from(log, 0, false, &record));
+    require_same_by_way_of_redis(log, choice % (log.count + 1), &record);
     struct job_record again = record;
-    FUZZ_REQUIRE(fold_all(events, 0, count, true, &again)); /* redelivered: nothing changes */
-    FUZZ_REQUIRE(memcmp(&again, &record, sizeof record) == 0);
+    FUZZ_REQUIRE(fold_from(log, 0, true, &again)); /* redelivered: nothing changes */
+    require_same(&again, &record);
     const struct job_record queued = { .state = JOB_QUEUED };
     FUZZ_REQUIRE(fold_merge(&queued, &record) == &record);
     return 0;

@@ -15,13 +15,15 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 /* Ends the run: libFuzzer keeps the input. */
-#define FUZZ_REQUIRE(promise)                                                                      \
-    do {                                                                                           \
-        if (!(promise)) {                                                                          \
-            fprintf(stderr, "%s:%d: broken: %s\n", __FILE__, __LINE__, #promise);                  \
-            abort();                                                                               \
-        }                                                                                          \
-    } while (0)
+#define FUZZ_REQUIRE(promise) fuzz_require((promise), #promise, __FILE__, __LINE__)
+
+static inline void fuzz_require(bool kept, const char *promise, const char *file, int line)
+{
+    if (kept)
+        return;
+    fprintf(stderr, "%s:%d: broken: %s\n", file, line, promise);
+    abort();
+}
 
 /* The input, taken apart from its front; behind its end all is zero. */
 struct fuzz_input {

@@ -21,7 +21,12 @@ TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tests.yaml")
 
 def pytest_addoption(parser):
     parser.addoption("--bin", default=os.path.join(ROOT, "build", "release", "bin"), help="the programs under test")
+    parser.addoption("--tsan-bin", help="programs with the thread sanitizer; without them test_threads.py is not run")
     parser.addoption("--keep", action="store_true", help="keep the stacks' folders")
+
+
+def pytest_ignore_collect(collection_path, config):
+    return True if collection_path.name == "test_threads.py" and not config.getoption("--tsan-bin") else None
 
 
 def merged(base, more):
@@ -51,12 +56,12 @@ def local_config():
 def make_stack(request, bin_folder, local_config):
     """make_stack(broker, config={...}) starts a stack with the local configuration, the tests' additions and
     `config` laid over each other; returns it with the function that ends it."""
-    def make(broker, config=None, **options):
+    def make(broker, config=None, programs=None, **options):
         folder = tempfile.mkdtemp(prefix="errand-test-")
         path = os.path.join(folder, "given.yaml")
         with open(path, "w", encoding="utf-8") as file:
             yaml.safe_dump(merged(merged(local_config, load(TESTS)), config or {}), file, sort_keys=False)
-        stack = Stack(bin_folder, os.path.join(folder, "stack"), broker, config=path, **options)
+        stack = Stack(programs or bin_folder, os.path.join(folder, "stack"), broker, config=path, **options)
 
         def finish():
             stack.finish()
