@@ -102,8 +102,11 @@ static void on_deadline(void *arg)
 static void open_scene(struct scene *scene, const char *rule, size_t threads_max)
 {
     static char name[] = "a.type";
+    static const struct config config; /* no drills */
     *scene = (struct scene){ .loop = loop_new(RUNS) };
-    scene->tools = (struct handler_tools){ .loop = scene->loop, .rule_threads_max = threads_max };
+    scene->tools = (struct handler_tools){ .loop = scene->loop,
+                                           .config = &config,
+                                           .rule_threads_max = threads_max };
     scene->type =
         (struct config_type){ .name = name, .rule = strdup(rule), .result_bytes_max = RESULT_MAX };
     assert_int_equal(rules_handler_new(&scene->tools, &scene->type, &scene->handler, NULL), ERR_OK);
