@@ -169,7 +169,7 @@ install-deps: ## install the packages that building, running and `make unit` nee
 	@infra/deploy/install-deps.sh build run unit
 
 # --- Proving it ----------------------------------------------------------------------------------------------------
-.PHONY: test check lint unit system asan tsan cov format fuzz
+.PHONY: test check lint unit system asan tsan cov format fuzz raw
 test: ## everything, as CI runs it: unit tests and real stacks, with sanitizers; the last line is the count
 	@infra/deploy/install-deps.sh build run test
 	+@tests/test.sh
@@ -194,11 +194,17 @@ tsan: ## the unit tests and a load on a whole stack with the thread sanitizer
 	@tests/run.py $(patsubst tests/unit/%.c,--unit build/tsan/tests/%,$(wildcard tests/unit/*_test.c)) \
 		--python build/venv/bin/python --system tests/system --only threads --bin build/tsan/bin --tsan-bin build/tsan/bin
 FUZZ_S ?= 60
-fuzz: ## each fuzz target for FUZZ_S seconds (60); T=word: those whose name has it; findings in build/fuzz/findings
+RAW    ?= 100000
+fuzz: ## each fuzz target for FUZZ_S seconds (60), findings in build/fuzz/findings; then `make raw` (T=word: only targets whose name has it)
 	@infra/deploy/install-deps.sh build run test
 	@$(MAKE) MODE=fuzz fuzzers-built
 	@tests/run.py --fuzz-s $(FUZZ_S) --fuzz-seed 0 --fuzz-keep \
 		$(patsubst tests/fuzz/%.c,--fuzz build/fuzz/%,$(wildcard tests/fuzz/*$(T)*_fuzz.c))
+	@[ -n "$(T)" ] || $(MAKE) raw
+raw: ## broken requests (RAW=100000) against a live gateway, sanitized
+	@$(MAKE) MODE=asan programs
+	@tests/venv.sh
+	@build/venv/bin/python -m pytest -q -s --bin build/asan/bin --raw-requests $(RAW) tests/system/test_raw.py
 cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@infra/deploy/install-deps.sh build check
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true

@@ -165,23 +165,29 @@ static void tell_closed(struct http_request *req)
         on_close(req, req->context);
 }
 
+struct pollfd *http_server_polls(struct http_server *server, size_t count)
+{
+    if (server->polls_capacity < count) {
+        server->polls_capacity = count * 2;
+        server->polls = mem_resize(server->polls, server->polls_capacity, sizeof *server->polls);
+    }
+    return server->polls;
+}
+
 /* Moves those whose clients have gone from `parked` to `gone`. libmicrohttpd does not look at
  * suspended connections. */
 static void find_gone(struct http_server *server)
 {
-    if (server->polls_capacity < server->parked_count) {
-        server->polls_capacity = server->parked_count * 2;
-        server->polls = mem_resize(server->polls, server->polls_capacity, sizeof *server->polls);
-    }
+    struct pollfd *polls = http_server_polls(server, server->parked_count);
     nfds_t count = 0;
     for (const struct http_request *req = server->parked; req; req = req->next)
-        server->polls[count++] = (struct pollfd){ .fd = req->connection->fd, .events = POLLRDHUP };
-    if (poll(server->polls, count, 0) <= 0)
+        polls[count++] = (struct pollfd){ .fd = req->connection->fd, .events = POLLRDHUP };
+    if (poll(polls, count, 0) <= 0)
         return;
     nfds_t i = 0;
     for (struct http_request *req = server->parked, *next; req; req = next) {
         next = req->next;
-        if (!(server->polls[i++].revents & (POLLRDHUP | POLLHUP | POLLERR)))
+        if (!(polls[i++].revents & (POLLRDHUP | POLLHUP | POLLERR)))
             continue;
         leave_parked(req, HTTP_STATE_GONE);
         link_request(&server->gone, req);

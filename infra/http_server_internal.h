@@ -136,6 +136,7 @@ struct http_connection {
     int fd;
     int64_t deadline_ms; /* loop time by which what is awaited must be here; 0: nothing is */
     int64_t body_since_ms;
+    bool receives;                /* a request, or more of it, is what is awaited */
     struct http_request *reading; /* the request whose header or body comes; NULL: none */
 };
 
@@ -200,7 +201,7 @@ struct http_server {
     struct http_request *parked;
     size_t parked_count;
     struct http_request *gone; /* taken off `parked`; their owners are being told */
-    struct pollfd *polls;      /* scratch of the look at parked connections */
+    struct pollfd *polls;      /* scratch of the looks at connections */
     size_t polls_capacity;
     size_t active;
     struct seeded ids; /* request ids: unlike each other, not secret */
@@ -235,6 +236,8 @@ void http_slow_handle(struct http_connection *connection); /* has it; we are slo
 void http_slow_answer(struct http_connection *connection, size_t size);
 /* Ends those that are late, with 408 where a request has begun. */
 void http_slow_end(struct http_server *server);
+/* Scratch for a poll of `count` connections; the server's. */
+struct pollfd *http_server_polls(struct http_server *server, size_t count);
 
 /* --- http_server_stream.c --- */
 

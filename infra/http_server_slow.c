@@ -6,6 +6,8 @@
 #include "infra/http_server_internal.h"
 #include "schemas/buf.h"
 
+#include <poll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 enum {
@@ -28,6 +30,7 @@ void http_slow_idle(struct http_connection *connection, bool is_new)
     int64_t wait_ms = is_new ? 0 : config_of(connection)->idle_timeout_ms;
     connection->deadline_ms =
         now_ms(connection) + wait_ms + config_of(connection)->header_timeout_ms;
+    connection->receives = true;
     connection->reading = NULL;
 }
 
@@ -48,6 +51,7 @@ void http_slow_body(struct http_connection *connection)
 void http_slow_handle(struct http_connection *connection)
 {
     connection->deadline_ms = 0;
+    connection->receives = false;
     connection->reading = NULL;
 }
 
@@ -105,8 +109,35 @@ static void say_too_slow(struct http_request *req)
     buf_free(&body);
 }
 
+/* Whoever sends the last of a request and closes at once is not noticed by libmicrohttpd: it takes
+ * both for one event, and reads no further than the request. */
+static void end_half_closed(struct http_server *server)
+{
+    size_t count = 0;
+    for (const struct http_connection *c = server->connections; c; c = c->next)
+        count += c->receives;
+    if (count == 0)
+        return;
+    struct pollfd *polls = http_server_polls(server, count);
+    size_t i = 0;
+    for (const struct http_connection *c = server->connections; c; c = c->next) {
+        if (c->receives)
+            polls[i++] = (struct pollfd){ .fd = c->fd, .events = POLLRDHUP };
+    }
+    if (poll(polls, count, 0) <= 0)
+        return;
+    i = 0;
+    for (struct http_connection *c = server->connections; c; c = c->next) {
+        int unread = 0;
+        if (c->receives && polls[i++].revents && ioctl(c->fd, FIONREAD, &unread) == 0 &&
+            unread == 0)
+            (void)shutdown(c->fd, SHUT_RDWR);
+    }
+}
+
 void http_slow_end(struct http_server *server)
 {
+    end_half_closed(server);
     for (struct http_connection *connection = server->connections; connection;
          connection = connection->next) {
         if (!is_too_slow(connection))

@@ -22,6 +22,8 @@ TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tests.yaml")
 def pytest_addoption(parser):
     parser.addoption("--bin", default=os.path.join(ROOT, "build", "release", "bin"), help="the programs under test")
     parser.addoption("--tsan-bin", help="programs with the thread sanitizer; without them test_threads.py is not run")
+    parser.addoption("--raw-requests", type=int, default=2000, help="broken requests to send (test_raw.py)")
+    parser.addoption("--raw-seed", type=int, default=0, help="0: another one each time")
     parser.addoption("--keep", action="store_true", help="keep the stacks' folders")
 
 

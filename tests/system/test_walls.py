@@ -181,6 +181,19 @@ def test_http_1_0_is_served(walled):
     assert status_of(answer) == 200 and b"sentence.make" in answer
 
 
+@pytest.mark.parametrize("data,status", [(GET + HOST + b"\r\n", 200), (GET + HOST, None), (GET[:9], None)],
+                         ids=["a whole request", "half a header", "half a line"])
+def test_whoever_has_said_the_last_is_answered_and_let_go(walled, data, status):
+    """The end of what is sent comes together with the last of it; nothing waits for a deadline after that."""
+    with connect(walled) as connection:
+        began = time.monotonic()
+        connection.sendall(data)
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_to_end(connection)
+    assert (status_of(answer) if status else answer) == (status or b"")
+    assert time.monotonic() - began < HEADER_TIMEOUT_S, "at the server's next look, not at a deadline"
+
+
 # --- what is too large (P-18) ---------------------------------------------------------------------------------------
 
 # proves P-18
