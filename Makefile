@@ -21,6 +21,11 @@ GEN      := build/gen
 
 # --- Flags ---------------------------------------------------------------------------------------------------------
 LIBS     := rdkafka libmicrohttpd hiredis libcurl libprotobuf-c jansson libuv libcrypto yaml-0.1
+# TLS to Redis, where hiredis has it.
+ifeq ($(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo yes),yes)
+LIBS     += hiredis_ssl libssl
+CPPFLAGS += -DHAVE_HIREDIS_SSL
+endif
 CPPFLAGS += -I. -isystem $(GEN) -D_GNU_SOURCE $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
 LDLIBS   += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 

@@ -53,6 +53,8 @@ struct config_redis {
     struct config_strings addresses; /* "host:port" or "unix:/path" */
     char *username;                  /* may be empty */
     char *password;                  /* secret; may be empty */
+    bool tls;                        /* not for sockets of this machine */
+    char *ca_file;                   /* "": the system's */
     int64_t view_timeout_ms;         /* 500 */
     int64_t gate_timeout_ms;         /* 250 */
     int64_t database;

@@ -3,6 +3,7 @@
 
 #include "infra/address.h"
 #include "infra/config_format.h"
+#include "infra/redis_tls.h"
 #include "schemas/mem.h"
 #include "schemas/submission.h"
 #include "schemas/timefmt.h"
@@ -188,6 +189,15 @@ static void check_recorder(struct config_loader *loader)
             "must be shorter than gateway.lag_limit, or waiting jobs would be answered 404");
 }
 
+static void check_redis(struct config_loader *loader)
+{
+    if (loader->config->redis.tls && !redis_tls_is_possible())
+        config_check_problem(loader, "redis.tls",
+                             "this program was built with a hiredis without TLS (Debian 12 has no "
+                             "other); build it where pkg-config finds hiredis_ssl (Debian 13), or "
+                             "leave it out and put a TLS proxy such as stunnel beside Errand");
+}
+
 /* Reads the tiers; they must rise, so that a delay can walk down them. */
 static void check_tiers(struct config_loader *loader)
 {
@@ -249,6 +259,7 @@ void config_check(struct config_loader *loader)
     check_targets(loader);
     check_secrets(loader);
     check_recorder(loader);
+    check_redis(loader);
     check_tiers(loader);
     config_check_ordered(loader);
     check_retention(loader, "kafka.retention_commands", loader->config->kafka.retention_commands_ms,

@@ -142,6 +142,12 @@ static const struct config_key root_keys[] = {
       OPTIONAL },
     { KEY("redis.password", CONFIG_SECRET, redis.password, "", "Password; empty sends none."),
       OPTIONAL },
+    { KEY("redis.tls", CONFIG_BOOL, redis.tls, "false",
+          "Speaks TLS with Redis and verifies its certificate (not over `unix:`). Needs a hiredis "
+          "with TLS: Debian 13 has one, Debian 12 has not.") },
+    { KEY("redis.ca_file", CONFIG_TEXT, redis.ca_file, "",
+          "PEM file of the authorities that are trusted in place of the system's."),
+      OPTIONAL },
     { KEY("redis.view_timeout", CONFIG_DURATION, redis.view_timeout_ms, "500ms",
           "How long a read of the view may take before the answer is 503."),
       RANGE(10 * MS, MINUTE) },

@@ -5,6 +5,7 @@
 #include "infra/redis_identify.h"
 #include "infra/redis_pending.h"
 #include "infra/redis_refusals.h"
+#include "infra/redis_tls.h"
 #include "schemas/mem.h"
 
 #include <assert.h>
@@ -39,6 +40,7 @@ struct redis_connection {
     bool was_up;
 
     redisContext *context;
+    struct ssl_st *session; /* TLS; the context's */
     struct loop_fd *watch;
     struct loop_timer *step_timer; /* the end of a rest, or of the patience with a try */
     struct loop_task flush_task, leave_task, refuse_task;
@@ -118,6 +120,7 @@ static void hang_up(struct redis_connection *connection)
     if (connection->context)
         redisFree(connection->context);
     connection->context = NULL;
+    connection->session = NULL;
 }
 
 /* Tells everybody who waits for a reply that there will be none. In place: when a callback closes
@@ -170,6 +173,13 @@ static void leave_connection(void *arg)
 
 /* --- commands out --- */
 
+/* Reading or writing failed. */
+static void lose(struct redis_connection *connection)
+{
+    const char *refusal = redis_tls_refusal(connection->session);
+    redis_connection_drop(connection, refusal ? refusal : connection->context->errstr);
+}
+
 static void flush(void *arg)
 {
     struct redis_connection *connection = arg;
@@ -177,10 +187,11 @@ static void flush(void *arg)
         return;
     int done = 0;
     if (redisBufferWrite(connection->context, &done) != REDIS_OK) {
-        redis_connection_drop(connection, connection->context->errstr);
+        lose(connection);
         return;
     }
-    loop_fd_watch(connection->watch, done ? LOOP_READ : LOOP_READ | LOOP_WRITE);
+    bool writes = !done && !redis_tls_waits(connection->session);
+    loop_fd_watch(connection->watch, writes ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
 static void arm_deadline(struct redis_connection *connection, int64_t at_ms)
@@ -279,22 +290,6 @@ void redis_connection_refuse(struct redis_connection *connection, redis_fn fn, v
 
 /* --- replies in --- */
 
-/* What a server says that stopped being a master that serves; a script's error begins with it, too.
- */
-static bool is_farewell(const struct redis_reply *reply)
-{
-    static const char *const signs[] = { "READONLY ", "LOADING " };
-    if (redis_reply_type(reply) != REDIS_ERROR)
-        return false;
-    struct span text = redis_reply_text(reply);
-    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
-        size_t size = strlen(signs[i]);
-        if (text.size >= size && memcmp(text.data, signs[i], size) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void take_reply(struct redis_connection *connection, const struct redis_reply *reply)
 {
     if (connection->step == UP && connection->options.on_reply) {
@@ -306,7 +301,7 @@ static void take_reply(struct redis_connection *connection, const struct redis_r
         return;
     }
     struct redis_wait wait = redis_pending_pop(&connection->pending);
-    if (connection->step == UP && is_farewell(reply))
+    if (connection->step == UP && redis_identify_farewell(reply))
         redis_connection_drop(connection, "stopped being a master that serves");
     if (wait.fn)
         wait.fn(wait.arg, redis_reply_type(reply) == REDIS_ERROR ? ERR_REDIS : ERR_OK, reply);
@@ -333,10 +328,13 @@ static void receive(struct redis_connection *connection)
 {
     for (int i = 0; i < READS_MAX; i++) {
         size_t before = connection->context->reader->len;
+        bool shakes_hands = redis_tls_waits(connection->session);
         if (redisBufferRead(connection->context) != REDIS_OK) {
-            redis_connection_drop(connection, connection->context->errstr);
+            lose(connection);
             return;
         }
+        if (shakes_hands) /* what waited to be written, or the next part of the handshake */
+            flush(connection);
         bool more = connection->context->reader->len >= before + READ_SIZE;
         if (!take_replies(connection) || !more)
             return;
@@ -402,6 +400,19 @@ static void identify(struct redis_connection *connection)
 
 /* --- connecting --- */
 
+/* Puts TLS on the connection, if it is to have it. */
+static bool secure(struct redis_connection *connection)
+{
+    const struct config_redis *config = connection->options.config;
+    struct err err;
+    if (!config->tls || connection->hosts.port == 0 ||
+        redis_tls_begin(connection->context, address_text(connection), config->ca_file,
+                        &connection->session, &err) == ERR_OK)
+        return true;
+    redis_connection_drop(connection, err.text);
+    return false;
+}
+
 /* The socket is connected or has failed; is writable; is readable. */
 static void on_ready(void *arg, int fd, unsigned events)
 {
@@ -414,7 +425,7 @@ static void on_ready(void *arg, int fd, unsigned events)
             problem = errno;
         if (problem != 0)
             redis_connection_drop(connection, strerrordesc_np(problem));
-        else
+        else if (secure(connection))
             identify(connection);
         events = 0;
     }

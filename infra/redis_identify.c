@@ -140,3 +140,19 @@ bool redis_identify_hear(enum redis_question question, const struct redis_reply 
     }
     return true;
 }
+
+/* What a server says that stopped being a master that serves; a script's error begins with it, too.
+ */
+bool redis_identify_farewell(const struct redis_reply *reply)
+{
+    static const char *const signs[] = { "READONLY ", "LOADING " };
+    if (redis_reply_type(reply) != REDIS_ERROR)
+        return false;
+    struct span text = redis_reply_text(reply);
+    for (size_t i = 0; i < sizeof signs / sizeof *signs; i++) {
+        size_t size = strlen(signs[i]);
+        if (text.size >= size && memcmp(text.data, signs[i], size) == 0)
+            return true;
+    }
+    return false;
+}

@@ -31,4 +31,7 @@ size_t redis_identify_ask(enum redis_question question, const struct config_redi
 bool redis_identify_hear(enum redis_question question, const struct redis_reply *reply,
                          struct redis_identity *identity);
 
+/* Whether a reply is what a server says that stopped being a master that serves. */
+bool redis_identify_farewell(const struct redis_reply *reply);
+
 #endif

@@ -9,7 +9,7 @@ declare -A sets=(
     [build]="gcc libc6-dev make pkgconf librdkafka-dev libmicrohttpd-dev libhiredis-dev libcurl4-openssl-dev
         libprotobuf-c-dev protobuf-c-compiler libjansson-dev libuv1-dev libssl-dev libyaml-dev"
     [run]="redis-server ca-certificates"
-    [unit]="libcmocka-dev python3"
+    [unit]="libcmocka-dev python3 openssl"
     [test]="libcmocka-dev python3 python3-venv default-jre-headless maven ca-certificates curl clang libclang-rt-dev"
     [check]="libcmocka-dev python3 git clang clang-format clang-tidy shellcheck universal-ctags gcovr"
     [bench]="wrk"
