@@ -74,16 +74,6 @@ enum json_type json_type_of(const struct json *json)
     return json ? types[json_typeof(unwrap(json))] : JSON_TYPE_NONE;
 }
 
-const char *json_type_text(enum json_type type)
-{
-    static const char *const texts[] = {
-        [JSON_TYPE_NONE] = "nothing",    [JSON_TYPE_NULL] = "null",     [JSON_TYPE_BOOL] = "bool",
-        [JSON_TYPE_INTEGER] = "integer", [JSON_TYPE_REAL] = "real",     [JSON_TYPE_TEXT] = "text",
-        [JSON_TYPE_ARRAY] = "array",     [JSON_TYPE_OBJECT] = "object",
-    };
-    return texts[type];
-}
-
 const struct json *json_get(const struct json *object, const char *name)
 {
     return wrap(json_object_get(unwrap(object), name));
@@ -205,64 +195,6 @@ const struct json *json_pointer(const struct json *json, struct span pointer)
 bool json_same(const struct json *a, const struct json *b)
 {
     return json_equal(unwrap(a), unwrap(b)) == 1;
-}
-
-/* --- building --- */
-
-/* libjansson gives nothing when it has no memory; mem.h says what that means. */
-static struct json *made(json_t *value)
-{
-    if (!value) {
-        fputs("out of memory\n", stderr);
-        abort();
-    }
-    return (struct json *)value;
-}
-
-struct json *json_object_new(void)
-{
-    return made(json_object());
-}
-
-struct json *json_array_new(void)
-{
-    return made(json_array());
-}
-
-struct json *json_text_new(struct span text)
-{
-    json_t *value = json_stringn(text.size ? text.data : "", text.size);
-    if (value)
-        return (struct json *)value;
-    struct buf mended = BUF_INIT(6 * text.size + 2);
-    buf_add_json_string(&mended, text);
-    value = json_loadb(mended.data, mended.size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    buf_free(&mended);
-    return made(value);
-}
-
-struct json *json_integer_new(int64_t value)
-{
-    return made(json_integer(value));
-}
-
-struct json *json_bool_new(bool value)
-{
-    return made(json_boolean(value));
-}
-
-void json_set(struct json *object, const char *name, struct json *taken)
-{
-    int failed = json_object_set_new((json_t *)object, name, (json_t *)taken);
-    assert(!failed);
-    (void)failed;
-}
-
-void json_append(struct json *array, struct json *taken)
-{
-    int failed = json_array_append_new((json_t *)array, (json_t *)taken);
-    assert(!failed);
-    (void)failed;
 }
 
 /* --- writing --- */

@@ -47,8 +47,6 @@ void json_free(struct json *json);
 /* --- reading --- */
 
 enum json_type json_type_of(const struct json *json);
-/* "object", "array", "text", "integer", "real", "bool", "null"; "nothing" for JSON_TYPE_NONE. */
-const char *json_type_text(enum json_type type);
 /* A member of an object; NULL when there is none, or this is no object. */
 const struct json *json_get(const struct json *object, const char *name);
 /* An entry of an array, from 0; NULL past the end, or when this is no array. */
@@ -73,19 +71,6 @@ bool json_bool_of(const struct json *json, bool *ret_value);
 const struct json *json_pointer(const struct json *json, struct span pointer);
 /* Whether both mean the same: members in any order; 1 and 1.0 differ. */
 bool json_same(const struct json *a, const struct json *b);
-
-/* --- building --- */
-
-struct json *json_object_new(void);
-struct json *json_array_new(void);
-/* Bytes that are no UTF-8 become U+FFFD. */
-struct json *json_text_new(struct span text);
-struct json *json_integer_new(int64_t value);
-struct json *json_bool_new(bool value);
-/* Sets a member; `taken` now belongs to the object. A name set again keeps its place. */
-void json_set(struct json *object, const char *name, struct json *taken);
-/* Appends an entry; `taken` now belongs to the array. */
-void json_append(struct json *array, struct json *taken);
 
 /* --- writing --- */
 
