@@ -276,10 +276,7 @@ static enum err_code open_handlers(struct child *child, struct err *err)
     child->type_count = config->type_count;
     child->types = mem_zalloc(config->type_count, sizeof *child->types);
     for (size_t i = 0; code == ERR_OK && i < config->type_count; i++) {
-        const struct config_type *type = &config->types[i];
-        code = type->handler == CONFIG_HANDLER_CALL
-                   ? call_new(&child->tools, type, &child->types[i].handler, err)
-                   : rules_handler_new(&child->tools, type, &child->types[i].handler, err);
+        code = handler_new(&child->tools, &config->types[i], &child->types[i].handler, err);
     }
     return code;
 }

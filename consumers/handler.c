@@ -11,3 +11,15 @@ void outcome_fail(struct outcome *outcome, const struct err *err)
     snprintf(outcome->detail, sizeof outcome->detail, "%.*s", (int)sizeof outcome->detail - 1,
              err->text);
 }
+
+enum err_code handler_new(const struct handler_tools *tools, const struct config_type *type,
+                          struct handler **ret_handler, struct err *err)
+{
+    switch (type->handler) {
+    case CONFIG_HANDLER_CALL:
+        return call_new(tools, type, ret_handler, err);
+    case CONFIG_HANDLER_RULES:
+        break;
+    }
+    return rules_handler_new(tools, type, ret_handler, err);
+}

@@ -46,6 +46,9 @@ struct handler_tools { /* borrowed for the handler's life */
     const struct config *config;
     size_t rule_threads_max;
 };
+/* The handler that the type's configuration names. */
+enum err_code handler_new(const struct handler_tools *tools, const struct config_type *type,
+                          struct handler **ret_handler, struct err *err) MUST_CHECK;
 /* `call`: a third party over HTTP (call.c). */
 enum err_code call_new(const struct handler_tools *tools, const struct config_type *type,
                        struct handler **ret_handler, struct err *err) MUST_CHECK;

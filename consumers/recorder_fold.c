@@ -15,8 +15,8 @@
 #include <stdlib.h>
 
 #define KEY_BYTES_MAX  320
-#define SLOTS          (4 * RECORDER_BATCH_MAX) /* a power of two */
-#define WAKE_BYTES_MAX "8192"                   /* a larger record does not ride in the wake-up */
+#define SLOTS          ((size_t)4 * RECORDER_BATCH_MAX) /* a power of two */
+#define WAKE_BYTES_MAX "8192" /* a larger record does not ride in the wake-up */
 
 /* KEYS: the view's hash, then record, command record and gate of each job. ARGV: applied field,
  * expected, new applied, then of each job its record, expiry, "1" when terminal, wake-up channel.

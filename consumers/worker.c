@@ -204,13 +204,11 @@ static enum err_code open_types(struct worker *worker, struct err *err)
             continue;
         struct worker_type *mine = &worker->types[worker->type_count];
         mine->config = type;
-        bool call = type->handler == CONFIG_HANDLER_CALL;
-        enum err_code code = call ? call_new(&worker->tools, type, &mine->handler, err)
-                                  : rules_handler_new(&worker->tools, type, &mine->handler, err);
+        enum err_code code = handler_new(&worker->tools, type, &mine->handler, err);
         if (code)
             return code;
         worker->type_count++;
-        if (call)
+        if (type->handler == CONFIG_HANDLER_CALL)
             mine->target = find_target(worker, type->call.target);
         open_type_metrics(worker, mine);
     }

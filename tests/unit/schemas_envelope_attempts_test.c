@@ -155,7 +155,7 @@ static void an_outcome_that_makes_no_sense_is_refused(void **state)
     static char detail[ATTEMPT_DETAIL_BYTES_MAX + 1];
     memset(detail, 'd', sizeof detail);
     check_refused(&(struct attempt_outcome){ .ticket = 1, .code = ERR_COUNT });
-    check_refused(&(struct attempt_outcome){ .ticket = 1, .class_ = ERR_CLASS_FATAL + 1 });
+    check_refused(&(struct attempt_outcome){ .ticket = 1, .class_ = (enum err_class)99 });
     check_refused(&(struct attempt_outcome){ .ticket = 1, .retry_after_ms = -2 });
     check_refused(&(struct attempt_outcome){ .ticket = 1, .result = SPAN_LIT("a\0b") });
     check_refused(&(struct attempt_outcome){ .ticket = 1, .result = SPAN_LIT("\xff") });
