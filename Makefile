@@ -209,7 +209,7 @@ fuzz: ## each fuzz target for FUZZ_S seconds (60), findings in build/fuzz/findin
 raw: ## broken requests (RAW=100000) against a live gateway, sanitized
 	@$(MAKE) MODE=asan programs
 	@tests/venv.sh
-	@build/venv/bin/python -m pytest -q -s --bin build/asan/bin --raw-requests $(RAW) tests/system/test_raw.py
+	@build/venv/bin/python -m pytest tests/system/test_raw.py -q -s --bin=build/asan/bin --raw-requests=$(RAW)
 cov: ## how much of schemas/ the unit tests cover; fails below 95 % of its lines
 	@infra/deploy/install-deps.sh build check
 	@find build/cov -name '*.gcda' -delete 2>/dev/null || true

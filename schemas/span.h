@@ -26,7 +26,8 @@ static inline struct span span_of(const char *text)
 
 static inline bool span_eq(struct span a, struct span b)
 {
-    return a.size == b.size && (a.size == 0 || memcmp(a.data, b.data, a.size) == 0);
+    return a.size == b.size &&
+           (a.size == 0 || (a.data && b.data && memcmp(a.data, b.data, a.size) == 0));
 }
 
 static inline bool span_is(struct span a, const char *text)

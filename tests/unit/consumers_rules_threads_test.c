@@ -5,6 +5,7 @@
 #include "consumers/rules.h"
 #include "schemas/json.h"
 
+#include <inttypes.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <setjmp.h>
@@ -133,7 +134,7 @@ static void on_outcome(void *arg, const struct outcome *outcome)
     assert_true(pthread_equal(pthread_self(), loop_thread));
     job->code = outcome->code;
     if (outcome->code == ERR_OK) {
-        snprintf(wanted, sizeof wanted, "%lld", (long long)(2 * job->n));
+        snprintf(wanted, sizeof wanted, "%" PRId64, 2 * job->n);
         assert_true(span_is(outcome->result, wanted));
     } else {
         assert_int_equal(outcome->code, ERR_OVERLOADED);

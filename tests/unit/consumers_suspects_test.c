@@ -115,11 +115,20 @@ static void open_loop(struct scene *scene)
     open_suspects(scene);
 }
 
+/* What children are from now on; NULL: what a worker's are. No other thread looks at variables. */
+static void children_behave(const char *way)
+{
+    if (way)
+        (void)setenv("TEST_CHILD", way, 1); /* NOLINT(concurrency-mt-unsafe) */
+    else
+        (void)unsetenv("TEST_CHILD"); /* NOLINT(concurrency-mt-unsafe) */
+}
+
 static int set_up(void **state)
 {
     struct scene *scene = calloc(1, sizeof *scene);
     *state = scene;
-    unsetenv("TEST_CHILD");
+    children_behave(NULL);
     write_config(scene, open_silent(scene));
     open_loop(scene);
     return 0;
@@ -207,7 +216,7 @@ static size_t children_of(pid_t pid, pid_t *ret_first)
 static bool no_children(struct scene *scene)
 {
     (void)scene;
-    pid_t first;
+    pid_t first = 0;
     return children_of(getpid(), &first) == 0;
 }
 
@@ -299,7 +308,7 @@ static void a_child_that_ends_by_itself_is_no_crash(void **state)
     static const char *const ways[] = { "exit", "babble" };
     struct scene *scene = *state;
     for (size_t i = 0; i < 2; i++) {
-        setenv("TEST_CHILD", ways[i], 1);
+        children_behave(ways[i]);
         (void)begin(scene, "good", SENTENCE);
         run_until(scene, all_over);
         assert_int_equal(scene->told[i].code, ERR_INTERNAL);
@@ -311,15 +320,15 @@ static void a_child_that_ends_by_itself_is_no_crash(void **state)
 static void a_child_that_cannot_begin_speaks_against_nobody(void **state)
 {
     struct scene *scene = *state;
-    setenv("TEST_CHILD", "stillborn", 1);
+    children_behave("stillborn");
     (void)begin(scene, "good", SENTENCE);
     loop_timer_start(scene->tick, 0, 5);
-    pid_t first;
+    pid_t first = 0;
     while (children_of(getpid(), &first) == 0)
         loop_run(scene->loop);
     run_until(scene, no_children);
     assert_int_equal(scene->over, 0);
-    unsetenv("TEST_CHILD");
+    children_behave(NULL);
     run_until(scene, all_over);
     assert_int_equal(scene->told[0].code, ERR_OK);
 }
@@ -342,7 +351,7 @@ static void the_end_kills_children_and_calls_off_what_runs_and_what_waits(void *
     struct scene *scene = *state;
     (void)begin(scene, "slow", "{}");
     run_until(scene, has_call);
-    pid_t child;
+    pid_t child = 0;
     assert_int_equal(children_of(getpid(), &child), 1);
     (void)begin(scene, "good", SENTENCE);
     suspects_stop(scene->suspects);
@@ -374,14 +383,14 @@ static void whoever_ends_the_group_of_processes_speaks_against_nobody(void **sta
     struct scene *scene = *state;
     struct handler_run *call = begin(scene, "slow", "{}");
     run_until(scene, has_call);
-    pid_t child;
+    pid_t child = 0;
     assert_int_equal(children_of(getpid(), &child), 1);
     assert_int_equal(kill(child, SIGTERM), 0);
     assert_int_equal(kill(child, SIGINT), 0);
     suspects_cancel(call);
     run_until(scene, all_over);
     assert_int_equal(scene->told[0].code, ERR_CANCELLED);
-    pid_t same;
+    pid_t same = 0;
     assert_int_equal(children_of(getpid(), &same), 1);
     assert_int_equal(same, child);
 }
@@ -399,7 +408,7 @@ static void say_ready(void)
 
 static int child_main(const char *config_path)
 {
-    const char *way = getenv("TEST_CHILD");
+    const char *way = getenv("TEST_CHILD"); /* NOLINT(concurrency-mt-unsafe) */
     char bytes[16];
     if (!way)
         return attempts_main(config_path);

@@ -85,7 +85,7 @@ static const char *setting(const struct kafka_topic_spec *spec, const char *name
 static void test_the_table_becomes_topics(void **state)
 {
     struct rig *rig = *state;
-    assert_int_equal(rig->count, 3 * 2 + rig->config.delayer.tier_count + 2);
+    assert_int_equal(rig->count, 6 + rig->config.delayer.tier_count + 2); /* 3 for each queue */
     const struct kafka_topic_spec *commands = find(rig, "errand.commands.default");
     assert_int_equal(commands->partitions, 4);
     assert_int_equal(commands->replication, 1); /* the embedded broker has one node */
