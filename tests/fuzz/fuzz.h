@@ -71,7 +71,7 @@ static inline struct span fuzz_exact(struct span bytes)
 
 static inline void fuzz_free(struct span exact)
 {
-    free((void *)(uintptr_t)exact.data);
+    free((void *)(uintptr_t)exact.data); /* NOLINT(performance-no-int-to-ptr) */
 }
 
 /* What err.h promises of an error that was returned. */
