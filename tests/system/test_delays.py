@@ -52,10 +52,16 @@ def test_no_attempt_begins_after_the_deadline(stack):
 
 # proves P-36
 def test_no_attempt_begins_after_the_deadline_while_redis_is_silent(stack):
-    job = stack.submit("order.price", PAYLOAD, delay=1, deadline="1.1s")
-    stack.redis().execute_command("CLIENT", "PAUSE", 2500, "ALL")  # the gate is asked in vain, beyond the deadline
-    ended = stack.wait(job["id"], deadline_s=60)
-    assert ended["state"] == "expired" and "started_at" not in ended
+    """The gate is asked in vain, beyond the deadline. A machine that stalls may miss the moment: then once more."""
+    for _ in range(5):
+        job = stack.submit("order.price", PAYLOAD, delay=1, deadline="1.1s")
+        stack.redis().execute_command("CLIENT", "PAUSE", 2500, "ALL")
+        ended = stack.wait(job["id"], deadline_s=60)
+        if ended["state"] == "expired":
+            assert "started_at" not in ended
+            return
+        assert instant(ended["started_at"]) <= instant(ended["deadline"])
+    raise AssertionError("no deadline came while the gate was asked")
 
 
 def test_a_time_that_has_passed_is_now(stack):

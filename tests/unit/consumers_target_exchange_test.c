@@ -301,7 +301,7 @@ static void test_the_rate_is_kept_to_and_used(void **state)
     struct scene *scene = *state;
     begin(scene);
     scene->target.rate_count = 200;
-    scene->target.burst = 5;
+    scene->target.burst = 100; /* half a second's worth: a machine that stalls for less loses nothing */
     hire(scene);
     int64_t calls = 0;
     int64_t began_ms = clock_monotonic_ms();
@@ -317,7 +317,7 @@ static void test_the_rate_is_kept_to_and_used(void **state)
         }
         now_ms = clock_monotonic_ms();
     }
-    double allowed = (double)(now_ms - began_ms) / 1000 * 200 + 5;
+    double allowed = (double)(now_ms - began_ms) / 1000 * 200 + 100;
     assert_true((double)calls <= allowed + 1);
     assert_true((double)calls >= 0.95 * allowed);
 }
