@@ -221,6 +221,14 @@ mutants: ## break the product on purpose, one way after the other: does its test
 	@$(MAKE) MODE=mutant programs tests-built
 	@tests/venv.sh
 	@tests/mutants.py $(M)
+.PHONY: chaos
+CHAOS_S ?= 1800
+SEED    ?= 0
+chaos: ## everything dies, round after round for CHAOS_S seconds (1800), under load; the checker judges (SEED=n repeats)
+	@infra/deploy/install-deps.sh build run test
+	@$(MAKE) MODE=release programs
+	@tests/venv.sh
+	@build/venv/bin/python tests/chaos/run.py --seconds $(CHAOS_S) --seed $(SEED)
 .PHONY: trixie
 trixie: ## in a bare Debian 13, made in build/trixie: build, unit tests, a first job (as root)
 	@infra/deploy/install-deps.sh bare

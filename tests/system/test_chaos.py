@@ -1,0 +1,52 @@
+"""Anything is killed, stopped, emptied or comes back old, under load, and the checker finds nothing wrong: nothing lost,
+nothing doubled, no answer that went back, no call repeated beyond the bound. `make chaos` does the same for half an hour.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import pytest
+
+from chaos import Chaos, assert_clean
+
+RATE = 60  # jobs/s that sanitized programs carry on two cores beside a broker
+SEED = 20
+SESSION_S = 4  # of a worker, on a broker of our own
+
+
+@pytest.fixture
+def chaos_stack(fresh_stack):
+    return fresh_stack("apache", workers=2)
+
+
+# proves P-2, P-21, P-35, P-53
+def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack, tmp_path):
+    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=60, seed=SEED)
+    with chaos:
+        chaos.kill("worker-1")
+        chaos.let_run(1, 3)
+        chaos.stop("worker-2", for_s=1.5 * SESSION_S)
+        chaos.let_run(1, 3)
+        chaos.kill("recorder-1", "delayer-1")
+        chaos.let_run(1, 3)
+        chaos.kill("worker-1", "worker-2")
+        chaos.let_run(1, 3)
+        chaos.kill("gateway-1")
+        chaos.stop("recorder-1", for_s=1.5 * SESSION_S)
+        chaos.kill("worker-1", "recorder-1", "delayer-1", "gateway-1")
+    assert_clean(chaos.verdict())
+
+
+# proves P-9, P-52, P-53
+def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
+    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=45, seed=SEED + 1)
+    with chaos:
+        chaos.flushall()
+        chaos.let_run(2, 4)
+        dump = chaos.copy_redis()
+        chaos.let_run(2, 4)
+        chaos.lose_redis()
+        chaos.let_run(2, 4)
+        chaos.lose_redis(dump)
+        chaos.let_run(2, 4)
+        chaos.stop("redis", for_s=10)
+    chaos.flushall()  # and with no load at all
+    assert_clean(chaos.verdict())
