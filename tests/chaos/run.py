@@ -37,7 +37,7 @@ def faults_of(chaos):
     todo += [lambda name=name: chaos.stop(name, for_s=1.5 * SESSION_S) for name in one[:4]]
     todo += [lambda: chaos.kill("worker-1", "worker-2"), lambda: chaos.kill(*one), lambda: chaos.restart("worker-1"),
              lambda: chaos.restart("gateway-1"), chaos.flushall, chaos.lose_redis, lambda: chaos.kill("redis"),
-             lambda: chaos.stop("redis", for_s=10), lambda: chaos.kill("broker")]
+             lambda: chaos.stop("redis", for_s=10), lambda: chaos.kill("broker"), chaos.cut_power]
     chaos.chance.shuffle(todo)
     return todo
 
@@ -76,16 +76,20 @@ def one_round(stack, folder, args, seed):
             fault()
             chaos.let_run(*((CALM_S, CALM_S + 1) if chaos.chance.random() < CALM_SHARE else (0.5, 2)))
     verdict = chaos.verdict("--since", str(mark))
-    return verdict, chaos.felt_ms(CALM_S), memory_and_files(stack)
+    return verdict, chaos.felt(CALM_S), memory_and_files(stack)
 
 
 def text_of(report):
     lines = [f"seed {report['seed']}, {report['rounds']} rounds, {report['seconds']} s, {report['rate']} jobs/s, Apache Kafka, 2 workers",
              f"jobs {report['jobs']}, faults {report['faults']}, reads {report['reads']}, calls {report['calls']}",
              f"found: {report['found'] or 'nothing'}; repeated calls {report['repeats']} of at most {report['repeats_bound']}", "",
-             f"{'fault':60} {'times':>5} {'p50 s':>7} {'p99 s':>7}   (the longest that a plain job took which was submitted then, where all was calm before)"]
-    for name, felt in sorted(report["felt_ms"].items()):
-        lines.append(f"{name:60} {len(felt):5} {percentile(felt, 0.5) / 1000:7.2f} {percentile(felt, 0.99) / 1000:7.2f}")
+             f"{'fault':54} {'times':>5} {'felt for, s':>15} {'longest job, s':>15}",
+             f"{'':54} {'':5} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7}"]
+    for name in sorted({entry["fault"] for entry in report["felt"]}):
+        entries = [entry for entry in report["felt"] if entry["fault"] == name]
+        figures = [percentile([entry[key] for entry in entries], share) / 1000
+                   for key in ("felt_ms", "longest_ms") for share in (0.5, 0.99)]
+        lines.append(f"{name:54} {len(entries):5} " + " ".join(f"{figure:7.2f}" for figure in figures))
     lines += ["", f"refold: {report['refold_records']} keys at {report['refold_per_s']:.0f} records/s", "",
               f"{'daemon':12} PSS KiB (open files), after each round"]
     for name in DAEMONS:
@@ -98,8 +102,7 @@ def add(report, verdict, felt, memory):
         report[key] += verdict[key]
     for kind, count in found(verdict).items():
         report["found"][kind] = report["found"].get(kind, 0) + count
-    for name, values in felt.items():
-        report["felt_ms"].setdefault(name, []).extend(values)
+    report["felt"] += felt
     report["memory"].append(memory)
     report["rounds"] += 1
 
@@ -120,7 +123,7 @@ def main():
     config.write_text(yaml.safe_dump(merged(merged(load(LOCAL), load(TESTS)), OURS), sort_keys=False))
     stack = Stack(args.bin, work / "stack", "apache", workers=2, config=str(config))
     report = {"seed": seed, "rate": args.rate, "rounds": 0, "jobs": 0, "faults": 0, "reads": 0, "calls": 0, "found": {}, "repeats": 0,
-              "repeats_bound": 0, "felt_ms": {}, "memory": []}
+              "repeats_bound": 0, "felt": [], "memory": []}
     began = time.monotonic()
     try:
         stack.up()

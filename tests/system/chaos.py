@@ -29,6 +29,8 @@ KINDS = [
 PLAIN = 2  # so many of them, the first ones, are done at once: how late they end tells how long a fault was felt
 DRAIN_S = 90
 READS_MAX = 500
+USUAL_MS = 1000  # a plain job that takes longer has felt something
+UNDER_WAY_MS = 1000  # a plain job that was submitted so long before a fault may still have been under way
 
 
 def now_ms():
@@ -111,16 +113,12 @@ class Chaos:
     def lose_redis(self, dump=None):
         """Redis is killed and comes back empty, or with what was copied to the folder `dump` before."""
         files = os.path.join(self.stack.folder, "redis", "appendonlydir")
-        supervisor = self.supervisor()
         with self.fault("kill", "redis"):
-            os.kill(supervisor, signal.SIGSTOP)  # it would start Redis before its files are changed
-            try:
+            with self.stack.nobody_restarted():  # not before its files are changed
                 pid = self.stack.kill("redis")
                 shutil.rmtree(files)
                 if dump:
                     shutil.copytree(dump, files)
-            finally:
-                os.kill(supervisor, signal.SIGCONT)
             self.stack.wait_restarted("redis", pid, deadline_s=60)
 
     def copy_redis(self):
@@ -137,9 +135,11 @@ class Chaos:
             os.kill(pid, signal.SIGCONT)
         return copy
 
-    def supervisor(self):
-        with open(os.path.join(self.stack.folder, "state.json"), encoding="utf-8") as file:
-            return json.load(file)["supervisor"]["pid"]
+    def cut_power(self):
+        """kill -9 of everything at once, broker, Redis and supervisor included; over when all of it is up again."""
+        with self.fault("power cut", "everything"):
+            self.stack.cut_power()
+            self.stack.up()
 
     # --- what became of it -------------------------------------------------------------------------------------
 
@@ -188,9 +188,10 @@ class Chaos:
         lines += self.read_again(reads)
         return judged()
 
-    def felt_ms(self, calm_s=0):
-        """{what was done to whom: the longest that a plain job took which was submitted within a fault and 20 s on}, for
-        the faults that began at least so long after the end of the one before."""
+    def felt(self, calm_s=0):
+        """For every fault that began at least so long after the end of the one before, how plain jobs felt it: what was
+        done to whom, the longest that one took which was under way or submitted then, and how long it was felt: from the
+        begin to the end of the last one that was submitted after it and took more than a second."""
         begun, ended = {}, {}
         for i in range(PLAIN):
             for line in (json.loads(line) for line in (self.folder / f"history-{i}").read_text().splitlines()):
@@ -198,13 +199,15 @@ class Chaos:
                     begun[line["id"]] = line["begin"]
                 elif line["do"] == "read" and line.get("state") in TERMINAL:
                     ended.setdefault(line["id"], line["end"])
-        felt = {}
+        felt = []
         for before, fault, after in zip([None, *self.faults], self.faults, [*self.faults[1:], None]):
             if before and fault["begin"] - before["end"] < calm_s * 1000:
                 continue
-            end = min(fault.get("end", fault["begin"]) + 20_000, after["begin"] if after else now_ms())
-            took = [ended[i] - at for i, at in begun.items() if i in ended and fault["begin"] - 1000 <= at <= end]
-            felt.setdefault(f"{fault['what']} {fault['name']}", []).append(max(took, default=0))
+            begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] if after else now_ms())
+            near = [(at, ended[i]) for i, at in begun.items() if i in ended and begin - UNDER_WAY_MS <= at <= end]
+            felt.append({
+                "fault": f"{fault['what']} {fault['name']}", "longest_ms": max((done - at for at, done in near), default=0),
+                "felt_ms": max((done - begin for at, done in near if at > begin and done - at > USUAL_MS), default=0)})
         return felt
 
 

@@ -3,6 +3,7 @@ over HTTP, and looked at from outside with other people's clients for Kafka and 
 
 SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import json
 import os
 import re
@@ -101,6 +102,26 @@ class Stack:
         pid = self.signal(name, signal.SIGKILL)
         wait_until(lambda: not processes.is_alive(pid), 10, f"{name} (pid {pid}) ends after SIGKILL")
         return pid
+
+    def supervisor(self):
+        with open(os.path.join(self.folder, "state.json"), encoding="utf-8") as file:
+            return json.load(file)["supervisor"]["pid"]
+
+    @contextlib.contextmanager
+    def nobody_restarted(self):
+        """What is killed inside is started again only afterwards."""
+        pid = self.supervisor()
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
+
+    def cut_power(self):
+        """kill -9 of everything at once, the supervisor included."""
+        pids = processes.of_folder(self.folder)
+        processes.end(pids)
+        wait_until(lambda: not any(map(processes.is_alive, pids)), 20, "everything has ended")
 
     def wait_restarted(self, name, old_pid, deadline_s=30):
         def restarted():

@@ -10,6 +10,7 @@ from chaos import Chaos, assert_clean
 RATE = 60  # jobs/s that sanitized programs carry on two cores beside a broker
 SEED = 20
 SESSION_S = 4  # of a worker, on a broker of our own
+RECOVERY_S = 10  # so long after a daemon's death, at most, jobs take as long as ever
 
 
 @pytest.fixture
@@ -33,6 +34,8 @@ def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack
         chaos.stop("recorder-1", for_s=1.5 * SESSION_S)
         chaos.kill("worker-1", "recorder-1", "delayer-1", "gateway-1")
     assert_clean(chaos.verdict())
+    for felt in chaos.felt():
+        assert felt["felt_ms"] <= RECOVERY_S * 1000, felt
 
 
 # proves P-9, P-52, P-53
@@ -50,3 +53,16 @@ def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
         chaos.stop("redis", for_s=10)
     chaos.flushall()  # and with no load at all
     assert_clean(chaos.verdict())
+
+
+# proves P-2, P-35, P-53
+def test_the_power_is_cut_and_everything_is_as_it_was(chaos_stack, tmp_path):
+    """Broker, Redis and supervisor are killed with the rest; their disks stay."""
+    before = chaos_stack.wait(chaos_stack.submit("sentence.make", {"subject": "a keeper", "seed": 1})["id"])
+    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=35, seed=SEED + 2)
+    with chaos:
+        chaos.let_run(2, 4)
+        chaos.cut_power()
+        chaos.let_run(2, 4)
+    assert_clean(chaos.verdict())
+    assert chaos_stack.get(before["id"]) == before

@@ -1,0 +1,89 @@
+"""A log that outlives the view: commands that are read again when their jobs have ended, or are forgotten, call nobody.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import confluent_kafka
+import pytest
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from stack import NAMESPACE, headers_of
+from waiting import wait_until
+
+GROUPS = {"worker.probe": "commands.probe", "recorder": "commands.probe", "delayer": "delay.1s"}
+DAEMONS = ["worker-1", "recorder-1", "delayer-1"]
+# Jobs that are forgotten a few seconds after they were submitted.
+BRIEF = {"queue": "probe", "handler": "call", "example": {}, "max_age": "4s", "retention": "4s",
+         "call": {"target": "probe", "method": "POST", "path": "/echo", "headers": {"X-Simulate": "{{simulate|slow=0}}"},
+                  "body": "{{payload}}"},
+         "retry": {"attempts": 2, "backoff": "100ms", "backoff_max": "200ms"}}
+PAYLOADS = [{"n": 1}, {"simulate": "status=400"}, {"simulate": "fail=1"}]
+
+
+@pytest.fixture
+def brief(fresh_stack):
+    return fresh_stack("apache", config={"types": {"probe.brief": BRIEF}})
+
+
+def ends(stack, topic):
+    """{partition: offset of its end}"""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "a-test-looks"})
+    try:
+        name = f"{NAMESPACE}.{topic}"
+        return {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=20)[1]
+                for p in consumer.list_topics(timeout=20).topics[name].partitions}
+    finally:
+        consumer.close()
+
+
+def begin_again(stack):
+    """The groups that read commands are set to the start, as an operator might; returns when all is read once more."""
+    admin = AdminClient({"bootstrap.servers": stack.brokers()})
+    pids = {name: stack.pid(name) for name in DAEMONS}
+    with stack.nobody_restarted():
+        for name in DAEMONS:
+            stack.kill(name)
+        for group, topic in GROUPS.items():
+            full = f"{NAMESPACE}.{group}"
+            wait_until(lambda full=full: admin.describe_consumer_groups([full])[full].result(20).state ==
+                       ConsumerGroupState.EMPTY, 60, f"{full} has no members")
+            places = [TopicPartition(f"{NAMESPACE}.{topic}", partition, 0) for partition in ends(stack, topic)]
+            admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(full, places)])[full].result(20)
+    for name, pid in pids.items():
+        stack.wait_restarted(name, pid)
+
+    def caught_up():
+        for group, topic in GROUPS.items():
+            full = f"{NAMESPACE}.{group}"
+            told = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(full)])[full].result(20)
+            at = {place.partition: place.offset for place in told.topic_partitions if place.topic == f"{NAMESPACE}.{topic}"}
+            if any(at.get(partition, 0) < end for partition, end in ends(stack, topic).items()):
+                return False
+        return True
+    wait_until(caught_up, 60, "every command has been read again")
+
+
+# proves P-36, P-50
+def test_commands_read_again_call_nobody_and_nothing_comes_back(brief):
+    stack = brief
+    jobs = [stack.submit("probe.brief", payload) for payload in PAYLOADS * 10]
+    jobs.append(stack.submit("probe.brief", {"n": 2}, delay=1))
+    kept = stack.wait(stack.submit("probe.call", {"n": 3})["id"])
+    for job in jobs:
+        stack.wait(job["id"])
+    calls = len(stack.calls(path="/echo"))
+
+    def log():
+        told = {topic: len(stack.kafka(topic)) for topic in ("replies.probe", "commands.probe")}
+        # A dead letter may be written twice: whoever reads a failed job's command again makes sure that it is there.
+        return {**told, "dead.probe": {headers_of(letter)["ce_subject"] for letter in stack.kafka("dead.probe")}}
+    before = log()
+    begin_again(stack)  # while all of them are still known, or some
+    assert len(stack.calls(path="/echo")) == calls and log() == before
+    wait_until(lambda: all(stack.read(job["id"]).status_code in (404, 410) for job in jobs), 30, "they are forgotten")
+    begin_again(stack)
+    assert len(stack.calls(path="/echo")) == calls and log() == before
+    assert {stack.read(job["id"]).status_code for job in jobs} <= {404, 410}
+    assert stack.get(kept["id"]) == kept
+    assert [stack.redis().exists(f"{NAMESPACE}:{kind}:{job['id'].replace('-', '')[:24]}")
+            for job in jobs for kind in "rcg"] == [0] * 3 * len(jobs)
