@@ -315,10 +315,12 @@ static void take_command(struct batch *batch, const struct recorder_entry *entry
 {
     const struct job_command *command = &entry->envelope->command;
     struct job_record record;
-    if (find_job(batch, &command->facts.id) ||
-        !fold_command(command, batch->partition->number, entry->offset, &record))
+    struct folded *job = find_job(batch, &command->facts.id);
+    if (!fold_command(job ? &job->record : NULL, command, batch->partition->number, entry->offset,
+                      &record))
         return;
-    struct folded *job = add_job(batch, &command->facts);
+    if (!job)
+        job = add_job(batch, &command->facts);
     job->record = record;
     job->exists = job->changed = true;
 }

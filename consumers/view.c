@@ -14,8 +14,8 @@
 
 #define KEY_BYTES_MAX 320
 #define CLAIM_TTL_MS                                                                               \
-    "3600000" /* by then the record itself tells; a lost claim costs a duplicate command, which is \
-                 skipped */
+    3600000 /* by then the record itself tells; a lost claim costs a duplicate command, which is   \
+               skipped */
 #define RANGES_TIMEOUT_MS 2000
 #define CATCH_UP_MS       1000 /* beyond recorder.queued_after: so long may the view take to follow */
 #define CATCH_UP_LOOK_MS  50
@@ -178,8 +178,8 @@ static void on_claimed(void *arg, enum err_code code, const struct redis_reply *
 }
 
 void view_claim(struct view *view, const struct id *id,
-                const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t now_ms, view_claim_fn fn,
-                void *arg)
+                const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t now_ms,
+                int64_t forget_at_ms, view_claim_fn fn, void *arg)
 {
     struct reading *reading = MEM_NEW(*reading);
     *reading = (struct reading){ .view = view, .claim_fn = fn, .arg = arg };
@@ -187,8 +187,11 @@ void view_claim(struct view *view, const struct id *id,
     struct buf value = BUF_INIT(128);
     key_of(view, VIEW_KEY, id, &key);
     claim_text(&value, fingerprint, now_ms, 'u');
-    struct span argv[] = { span_of("SET"), buf_span(&key), buf_span(&value),     span_of("NX"),
-                           span_of("GET"), span_of("PX"),  span_of(CLAIM_TTL_MS) };
+    char until[24];
+    snprintf(until, sizeof until, "%" PRId64,
+             forget_at_ms < now_ms + CLAIM_TTL_MS ? forget_at_ms : now_ms + CLAIM_TTL_MS);
+    struct span argv[] = { span_of("SET"), buf_span(&key),  buf_span(&value), span_of("NX"),
+                           span_of("GET"), span_of("PXAT"), span_of(until) };
     redis_command(view->use.redis, on_claimed, reading, 7, argv);
     buf_free(&key);
     buf_free(&value);

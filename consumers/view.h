@@ -39,11 +39,12 @@ void view_read(struct view *view, const struct id *id, view_fn fn, void *arg);
 
 /* Claims an idempotency key: sets the claim if there is none, and reads as view_read does. `ours`
  * tells whether the claim was set by this call; if not, the claim that was there is in the answer.
+ * A claim never outlives the record of its job, or the key would stand for a job that is no more.
  */
 typedef void (*view_claim_fn)(void *arg, bool ours, const struct view_answer *answer);
 void view_claim(struct view *view, const struct id *id,
-                const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t now_ms, view_claim_fn fn,
-                void *arg);
+                const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t now_ms,
+                int64_t forget_at_ms, view_claim_fn fn, void *arg);
 /* After the delivery report: the claim is accepted, or (certainly not stored) given up. */
 void view_claim_settle(struct view *view, const struct id *id,
                        const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t claimed_at_ms,

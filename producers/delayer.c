@@ -23,7 +23,8 @@
 #define CLOSE_DEADLINE_MS   3000
 #define DRAIN_MS            2000
 #define TICK_MS             500
-#define AGAIN_MS            100 /* after the producer's limit refused a record */
+#define AGAIN_MS            100  /* after the producer's limit refused a record */
+#define REFUSED_AGAIN_MS    1000 /* after Kafka refused a record */
 
 struct held {
     struct held *next;
@@ -47,7 +48,8 @@ struct tier_partition {
     struct window *window;
     int64_t committed;
     struct held *first, *last; /* waiting for their time */
-    size_t held_bytes;
+    struct held *refused;      /* by Kafka: tried again, behind nobody */
+    size_t held_bytes;         /* of both */
     struct loop_timer *timer;
     size_t references; /* records under way, and the assignment */
 };
@@ -62,10 +64,10 @@ struct delayer {
     struct publish publish;
     char *source;
     struct tier_partition *partitions;
-    struct loop_timer *tick, *drain_timer;
+    struct loop_timer *tick, *drain_timer, *refused_timer;
     int64_t drain_until_ms;
     size_t under_way;
-    bool draining;
+    bool draining, closing;
     struct kafka_watch *watch;
     struct service_condition *kafka_ready;
     struct metric *handed_on, *poison, *waiting;
@@ -97,15 +99,21 @@ static void unref(struct tier_partition *partition)
     free(partition);
 }
 
-static void drop_held(struct tier_partition *partition)
+static void drop_list(struct tier_partition *partition, struct held *list)
 {
-    while (partition->first) {
-        struct held *next = partition->first->next;
-        held_free(partition->first);
-        partition->first = next;
+    while (list) {
+        struct held *next = list->next;
+        held_free(list);
+        list = next;
         metric_add(partition->delayer->waiting, -1);
     }
-    partition->last = NULL;
+}
+
+static void drop_held(struct tier_partition *partition)
+{
+    drop_list(partition, partition->first);
+    drop_list(partition, partition->refused);
+    partition->first = partition->last = partition->refused = NULL;
     partition->held_bytes = 0;
 }
 
@@ -225,6 +233,24 @@ static void balance(struct tier_partition *partition)
         kafka_partition_resume(partition->handle);
 }
 
+/* Kafka refuses it for good (a missing right, a topic's own limit): until somebody has seen to
+ * that. Whoever is not our partition any more is delivered to its next owner. */
+static void keep_refused(struct held *held)
+{
+    struct tier_partition *partition = held->partition;
+    struct delayer *delayer = partition->delayer;
+    if (delayer->closing || !partition->handle) {
+        held_free(held);
+        return;
+    }
+    held->next = partition->refused;
+    partition->refused = held;
+    partition->held_bytes += held->bytes;
+    metric_add(delayer->waiting, 1);
+    loop_timer_start(delayer->refused_timer, REFUSED_AGAIN_MS, 0);
+    balance(partition);
+}
+
 static void on_acknowledged(void *arg, enum err_code code, int32_t number, int64_t offset)
 {
     (void)number;
@@ -233,11 +259,13 @@ static void on_acknowledged(void *arg, enum err_code code, int32_t number, int64
     struct tier_partition *partition = held->partition;
     struct delayer *delayer = partition->delayer;
     delayer->under_way--;
-    if (code == ERR_OK) { /* anything else: the producer has ended, and so do we */
+    if (code == ERR_OK) {
         window_done(partition->window, held->ticket);
         metric_add(held->envelope ? delayer->handed_on : delayer->poison, 1);
+        held_free(held);
+    } else {
+        keep_refused(held);
     }
-    held_free(held);
     unref(partition);
 }
 
@@ -258,29 +286,94 @@ static enum err_code bury(struct held *held, struct err *err)
     return publish_dead(&delayer->publish, &dead, on_acknowledged, held, err);
 }
 
-/* The head's time has come. False when the producer is full: the head stays. */
-static bool hand_on(struct tier_partition *partition)
+/* From now on it is no command any more, but what goes to the dead letters. */
+static void condemn(struct held *held, struct span key, struct span value)
 {
+    held->key = (struct span){ mem_dup(key), key.size };
+    held->value = (struct span){ mem_dup(value), value.size };
+    envelope_free(held->envelope);
+    held->envelope = NULL;
+    log_write(held->partition->delayer->log, LOG_ERROR, "delayer",
+              &(struct log_about){ .err = &held->why },
+              "%s/%d: the record at offset %" PRId64 " cannot be handed on; to the dead letters",
+              held->partition->topic, held->partition->number, held->offset);
+}
+
+/* A stranger's command that is larger on the next topic than it was here. */
+static void condemn_large(struct held *held)
+{
+    struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
+    struct err unencoded;
+    if (envelope_encode_command(&held->envelope->command, &value, &unencoded))
+        buf_reset(&value);
+    condemn(held, (struct span){ 0 }, buf_span(&value));
+    buf_free(&value);
+}
+
+/* To where it belongs now. False when the producer is full. */
+static bool publish_held(struct held *held)
+{
+    struct tier_partition *partition = held->partition;
     struct delayer *delayer = partition->delayer;
-    struct held *held = partition->first;
-    struct err err;
     partition->references++;
     delayer->under_way++;
-    enum err_code code = held->envelope
-                             ? publish_handoff(&delayer->publish, &held->envelope->command,
-                                               clock_wall_ms(), on_acknowledged, held, &err)
-                             : bury(held, &err);
-    if (code) {
-        partition->references--;
-        delayer->under_way--;
-        return false;
+    enum err_code code = ERR_LIMIT;
+    if (held->envelope)
+        code = publish_handoff(&delayer->publish, &held->envelope->command, clock_wall_ms(),
+                               on_acknowledged, held, &held->why);
+    if (code == ERR_LIMIT) {
+        if (held->envelope)
+            condemn_large(held);
+        struct err err;
+        code = bury(held, &err);
     }
-    partition->first = held->next;
+    if (code == ERR_OK)
+        return true;
+    partition->references--;
+    delayer->under_way--;
+    return false;
+}
+
+/* The head's time has come. False when it stays. */
+static bool hand_on(struct tier_partition *partition)
+{
+    struct held *held = partition->first;
+    struct held *next = held->next;
+    size_t bytes = held->bytes;
+    if (!publish_held(held))
+        return false;
+    partition->first = next;
     if (!partition->first)
         partition->last = NULL;
-    partition->held_bytes -= held->bytes;
-    metric_add(delayer->waiting, -1);
+    partition->held_bytes -= bytes;
+    metric_add(partition->delayer->waiting, -1);
     return true;
+}
+
+static void try_refused(struct tier_partition *partition)
+{
+    while (partition->refused && partition->handle) {
+        struct held *held = partition->refused;
+        struct held *next = held->next;
+        size_t bytes = held->bytes;
+        if (!publish_held(held)) {
+            loop_timer_start(partition->delayer->refused_timer, REFUSED_AGAIN_MS, 0);
+            break;
+        }
+        partition->refused = next;
+        partition->held_bytes -= bytes;
+        metric_add(partition->delayer->waiting, -1);
+    }
+    balance(partition);
+}
+
+static void on_refused_timer(void *arg)
+{
+    struct delayer *delayer = arg;
+    if (delayer->draining)
+        return;
+    for (struct tier_partition *p = delayer->partitions; p; p = p->next)
+        try_refused(p);
 }
 
 static void release_due(void *arg)
@@ -298,23 +391,28 @@ static void release_due(void *arg)
     balance(partition);
 }
 
+/* Whoever names a queue that is not configured would be refused by Kafka, for ever. */
+static enum err_code check_command(struct held *held)
+{
+    const struct config *config = held->partition->delayer->config;
+    if (held->envelope->kind != ENVELOPE_COMMAND)
+        return err_set(&held->why, ERR_ENVELOPE_INVALID, "an event on a delay topic");
+    struct span queue = held->envelope->command.facts.queue;
+    if (!config_find_queue(config, queue))
+        return err_field(&held->why, ERR_ENVELOPE_INVALID, "queue",
+                         "the configuration has no queue \"%.*s\"", SPAN_ARG(queue));
+    return ERR_OK;
+}
+
 static void read_command(struct held *held, const struct kafka_record *record)
 {
-    struct delayer *delayer = held->partition->delayer;
     enum err_code code = envelope_decode(record->value, &held->envelope, &held->why);
-    if (code == ERR_OK && held->envelope->kind != ENVELOPE_COMMAND) {
-        envelope_free(held->envelope);
-        held->envelope = NULL;
-        code = err_set(&held->why, ERR_ENVELOPE_INVALID, "an event on a delay topic");
-    }
+    if (code == ERR_OK)
+        code = check_command(held);
     if (code == ERR_OK)
         return;
-    held->key = (struct span){ mem_dup(record->key), record->key.size };
-    held->value = (struct span){ mem_dup(record->value), record->value.size };
     held->release_at_ms = 0;
-    log_write(delayer->log, LOG_ERROR, "delayer", &(struct log_about){ .err = &held->why },
-              "%s/%d: the record at offset %" PRId64 " is no command; to the dead letters",
-              held->partition->topic, held->partition->number, record->offset);
+    condemn(held, record->key, record->value);
 }
 
 static void on_record(void *arg, const struct kafka_record *record)
@@ -440,6 +538,7 @@ enum err_code delayer_open(struct service *service, struct delayer **ret_delayer
     delayer->log = service_log(service);
     delayer->kafka_ready = service_condition_new(service, "kafka");
     delayer->tick = loop_timer_new(delayer->loop, on_tick, delayer);
+    delayer->refused_timer = loop_timer_new(delayer->loop, on_refused_timer, delayer);
     open_metrics(delayer);
     enum err_code code = open_producer(delayer, err);
     if (code == ERR_OK)
@@ -488,12 +587,13 @@ void delayer_close(struct delayer *delayer)
 {
     if (!delayer)
         return;
-    delayer->draining = true;
+    delayer->draining = delayer->closing = true;
     leave(delayer);
     kafka_producer_close(delayer->producer);
     kafka_watch_stop(delayer->watch);
     loop_timer_free(delayer->tick);
     loop_timer_free(delayer->drain_timer);
+    loop_timer_free(delayer->refused_timer);
     free(delayer->source);
     free(delayer);
 }

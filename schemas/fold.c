@@ -45,6 +45,12 @@ static bool is_newer(const struct job_event *event, const struct job_record *rec
     return phase_of(event->kind) > record->phase || follows_hold(event, record);
 }
 
+/* The id of an idempotency key comes again when its job is forgotten: that is another job. */
+static bool is_over(const struct job_facts *life, const struct job_facts *other)
+{
+    return life->forget_at_ms && life->forget_at_ms <= other->created_at_ms;
+}
+
 bool fold_event(const struct job_record *record, const struct job_event *event, int64_t offset,
                 struct job_record *ret_record)
 {
@@ -53,6 +59,12 @@ bool fold_event(const struct job_record *record, const struct job_event *event, 
     if (record) {
         if (offset <= record->version) /* the log is read again */
             return false;
+        if (is_over(&event->facts, &record->facts))
+            return false;
+        if (is_over(&record->facts, &event->facts))
+            record = NULL;
+    }
+    if (record) {
         if (!job_state_may_move(record->state, state) && !(terminal && MUTANT(last_terminal_wins)))
             return false;
         if (!terminal && !is_newer(event, record))
@@ -84,10 +96,10 @@ bool fold_event(const struct job_record *record, const struct job_event *event, 
     return true;
 }
 
-bool fold_command(const struct job_command *command, int32_t partition, int64_t offset,
-                  struct job_record *ret_record)
+bool fold_command(const struct job_record *record, const struct job_command *command,
+                  int32_t partition, int64_t offset, struct job_record *ret_record)
 {
-    if (command->turn != 0)
+    if (command->turn != 0 || (record && !is_over(&record->facts, &command->facts)))
         return false;
     *ret_record = (struct job_record){
         .facts = command->facts,

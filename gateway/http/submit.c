@@ -195,6 +195,34 @@ static bool same_fingerprint(const struct submitting *submitting, struct span ot
     return span_eq(other, (struct span){ submitting->fingerprint, JOB_FINGERPRINT_SIZE });
 }
 
+/* The job's times when it is accepted at `now_ms`. */
+static void set_times(struct submitting *submitting, int64_t now_ms)
+{
+    const struct submission *submission = &submitting->submission;
+    const struct config_type *type = submitting->type;
+    struct job_facts *facts = &submitting->command.facts;
+    facts->created_at_ms = now_ms;
+    facts->run_at_ms =
+        submission->delay_ms > 0 ? now_ms + submission->delay_ms : submission->run_at_ms;
+    int64_t due_ms = facts->run_at_ms > now_ms ? facts->run_at_ms : now_ms;
+    facts->not_after_ms = due_ms + type->max_age_ms;
+    facts->deadline_ms = submission->deadline_after_ms ? now_ms + submission->deadline_after_ms
+                                                       : submission->deadline_ms;
+    if (facts->deadline_ms && facts->deadline_ms < facts->not_after_ms)
+        facts->not_after_ms = facts->deadline_ms; /* no attempt begins after it */
+    /* A job whose deadline has gone by is expired; that is told as long as any other end. */
+    facts->forget_at_ms =
+        (facts->not_after_ms > now_ms ? facts->not_after_ms : now_ms) + type->retention_ms;
+}
+
+/* It was accepted before, and its record is not there yet: told as far as the same request says. */
+static void answer_claimed(struct submitting *submitting, int64_t claimed_at_ms)
+{
+    set_times(submitting, claimed_at_ms);
+    submitting->command.facts.traceparent = (struct span){ 0 };
+    answer_accepted(submitting, NULL, true);
+}
+
 static void decide_claim(struct submitting *submitting, bool ours, const struct view_answer *found)
 {
     const struct gateway *gateway = submitting->gateway;
@@ -207,7 +235,7 @@ static void decide_claim(struct submitting *submitting, bool ours, const struct 
     } else if (record) {
         answer_accepted(submitting, record, true);
     } else if (found->claimed && found->claim_accepted) {
-        answer_accepted(submitting, NULL, true);
+        answer_claimed(submitting, found->claimed_at_ms);
     } else if (found->claimed && submitting->claimed_at_ms - found->claimed_at_ms <
                                      gateway->config->kafka.produce_timeout_ms) {
         fail_with(submitting, ERR_IN_PROGRESS,
@@ -306,27 +334,14 @@ static void read_trace(struct submitting *submitting)
 static void make_command(struct submitting *submitting)
 {
     const struct submission *submission = &submitting->submission;
-    const struct config_type *type = submitting->type;
-    int64_t now_ms = clock_wall_ms();
     struct job_facts *facts = &submitting->command.facts;
     facts->tenant = span_of(GATEWAY_TENANT);
-    facts->type = span_of(type->name);
-    facts->queue = span_of(type->queue);
+    facts->type = span_of(submitting->type->name);
+    facts->queue = span_of(submitting->type->queue);
     facts->key = submission->key;
     facts->labels = submission->labels;
     facts->label_count = submission->label_count;
-    facts->created_at_ms = now_ms;
-    facts->run_at_ms =
-        submission->delay_ms > 0 ? now_ms + submission->delay_ms : submission->run_at_ms;
-    int64_t due_ms = facts->run_at_ms > now_ms ? facts->run_at_ms : now_ms;
-    facts->not_after_ms = due_ms + type->max_age_ms;
-    facts->deadline_ms = submission->deadline_after_ms ? now_ms + submission->deadline_after_ms
-                                                       : submission->deadline_ms;
-    if (facts->deadline_ms && facts->deadline_ms < facts->not_after_ms)
-        facts->not_after_ms = facts->deadline_ms; /* no attempt begins after it */
-    /* A job whose deadline has gone by is expired; that is told as long as any other end. */
-    facts->forget_at_ms =
-        (facts->not_after_ms > now_ms ? facts->not_after_ms : now_ms) + type->retention_ms;
+    set_times(submitting, clock_wall_ms());
     facts->request_id = http_request_id(submitting->req);
     facts->origin_offset = -1;
     read_trace(submitting);
@@ -399,7 +414,8 @@ void submit_handler(struct http_request *req, void *service)
             submitting->asking = true;
             submitting->claimed_at_ms = submitting->command.facts.created_at_ms;
             view_claim(gateway->view, &submitting->command.facts.id, submitting->fingerprint,
-                       submitting->claimed_at_ms, on_claim, submitting);
+                       submitting->claimed_at_ms, submitting->command.facts.forget_at_ms, on_claim,
+                       submitting);
         } else {
             produce(submitting);
         }

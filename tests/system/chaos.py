@@ -50,6 +50,7 @@ class Chaos:
         self.folder = folder
         self.chance = random.Random(seed)
         self.faults = []
+        self.called = []  # what third parties that are gone have seen
         print(f"seed {seed}")
         self.loads = [
             Load(stack, job_type, payload, folder / f"ids-{i}", rate=max(1, round(rate * share)), duration_s=duration_s,
@@ -136,10 +137,25 @@ class Chaos:
         return copy
 
     def cut_power(self):
-        """kill -9 of everything at once, broker, Redis and supervisor included; over when all of it is up again."""
+        """kill -9 of everything at once, broker, Redis and supervisor included; over when all of it is up again. Clients and
+        the third party are elsewhere: what that one has seen is kept."""
+        loads = [load.process.pid for load in self.loads]
         with self.fault("power cut", "everything"):
-            self.stack.cut_power()
+            supervisor, simulator = self.stack.supervisor(), self.stack.pid("simulator")
+            os.kill(supervisor, signal.SIGSTOP)
+            self.stack.cut_power(spare=[supervisor, simulator, *loads])
+            self.called += self.stack.calls()
+            self.stack.cut_power(spare=loads)
             self.stack.up()
+
+    def ledger(self):
+        """Where all calls are told."""
+        if not self.called:
+            return f"http://{self.stack.address('simulator')}"
+        path = self.folder / "ledger.json"
+        calls = [{**call, "seq": seq} for seq, call in enumerate(self.called + self.stack.calls(), 1)]
+        path.write_text(json.dumps({"calls": calls, "next": len(calls), "dropped": 0}))
+        return path
 
     # --- what became of it -------------------------------------------------------------------------------------
 
@@ -175,8 +191,8 @@ class Chaos:
         def judged():
             ordered = sorted(lines, key=lambda line: line["begin"] if line["do"] in ("submit", "fault") else line["end"])
             path.write_text("".join(json.dumps(line) + "\n" for line in ordered))
-            done = self.stack.errand("verdict", "--history", path, "--ledger", f"http://{self.stack.address('simulator')}",
-                                     "--view", "-o", "json", *options, check=False, limit_s=300)
+            done = self.stack.errand("verdict", "--history", path, "--ledger", self.ledger(), "--view",
+                                     "-o", "json", *options, check=False, limit_s=300)
             assert done.stdout, done.stderr
             return json.loads(done.stdout)
 

@@ -7,8 +7,10 @@ import time
 import uuid
 
 import confluent_kafka
+from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
 from stack import NAMESPACE
+from waiting import wait_until
 
 RECORD_MAX = 1114112  # what a topic takes, less the batch around it
 SUCCEEDED, FAILED = 5, 6  # kinds of events
@@ -75,3 +77,19 @@ def committed(stack, group, topic, partition=0):
         return place.offset
     finally:
         consumer.close()
+
+
+def set_record_limit(stack, topic, size):
+    """How large a record the topic takes; None: as declared. Returns once the broker acts so."""
+    operation = AlterConfigOpType.DELETE if size is None else AlterConfigOpType.SET
+    entry = ConfigEntry("max.message.bytes", str(size or ""), incremental_operation=operation)
+    admin = AdminClient({"bootstrap.servers": stack.brokers()})
+    resource = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}", incremental_configs=[entry])
+    for future in admin.incremental_alter_configs([resource]).values():
+        future.result(20)
+    described = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}")
+
+    def acts():
+        value = admin.describe_configs([described])[described].result(20)["max.message.bytes"].value
+        return (value == str(size)) == (size is not None)
+    wait_until(acts, 20, f"{topic} takes records of {size} bytes")

@@ -117,9 +117,9 @@ class Stack:
         finally:
             os.kill(pid, signal.SIGCONT)
 
-    def cut_power(self):
-        """kill -9 of everything at once, the supervisor included."""
-        pids = processes.of_folder(self.folder)
+    def cut_power(self, spare=()):
+        """kill -9 of everything at once, the supervisor included; only the processes of these pids live on."""
+        pids = set(processes.of_folder(self.folder)) - set(spare)
         processes.end(pids)
         wait_until(lambda: not any(map(processes.is_alive, pids)), 20, "everything has ended")
 

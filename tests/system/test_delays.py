@@ -3,12 +3,14 @@
 proves P-6a, P-6b, P-34a
 SPDX-License-Identifier: Apache-2.0
 """
+import time
 from datetime import datetime
 
 from stack import headers_of
+from waiting import wait_until
 
 PAYLOAD = {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]}
-DELAYS_S = [0.5, 1, 1.5, 2.5, 4, 6, 9, 12, 15]
+DELAYS_S = [0.5, 1, 1.5, 2.5, 4, 6, 9, 12, 15, 20, 30]
 LATE_S_MAX = 0.25
 
 
@@ -52,10 +54,12 @@ def test_no_attempt_begins_after_the_deadline(stack):
 
 # proves P-36
 def test_no_attempt_begins_after_the_deadline_while_redis_is_silent(stack):
-    """The gate is asked in vain, beyond the deadline. A machine that stalls may miss the moment: then once more."""
-    for _ in range(5):
-        job = stack.submit("order.price", PAYLOAD, delay=1, deadline="1.1s")
-        stack.redis().execute_command("CLIENT", "PAUSE", 2500, "ALL")
+    """Redis falls silent just before the gate is asked: in vain, beyond the deadline. A machine that stalls may miss the
+    moment: then once more."""
+    for _ in range(10):
+        job = stack.submit("order.price", PAYLOAD, delay=1, deadline="1.15s")
+        wait_until(lambda at=instant(job["run_at"]) - 0.1: time.time() >= at, 5, "it is about to begin")
+        stack.redis().execute_command("CLIENT", "PAUSE", 2000, "ALL")
         ended = stack.wait(job["id"], deadline_s=60)
         if ended["state"] == "expired":
             assert "started_at" not in ended

@@ -1,4 +1,5 @@
-"""A log that outlives the view: commands that are read again when their jobs have ended, or are forgotten, call nobody.
+"""A log that outlives the view: commands that are read again when their jobs have ended, or are forgotten, call nobody; and
+a key that is used again when its job is forgotten stands for a new job, whatever the log still says of the one before.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -87,3 +88,26 @@ def test_commands_read_again_call_nobody_and_nothing_comes_back(brief):
     assert stack.get(kept["id"]) == kept
     assert [stack.redis().exists(f"{NAMESPACE}:{kind}:{job['id'].replace('-', '')[:24]}")
             for job in jobs for kind in "rcg"] == [0] * 3 * len(jobs)
+
+
+# proves P-4, P-50, P-53
+def test_a_key_whose_job_is_forgotten_stands_for_a_new_one(brief):
+    stack = brief
+    first = stack.submit("probe.brief", {"n": 1}, idempotency_key="again")
+    done = stack.wait(first["id"])
+    again = stack.submit("probe.brief", {"n": 1}, idempotency_key="again")
+    assert (again["id"], again["created_at"]) == (first["id"], first["created_at"])
+    wait_until(lambda: stack.read(first["id"]).status_code in (404, 410), 30, "it is forgotten")
+    assert stack.post({"type": "probe.brief", "payload": {"n": 2}}, {"Idempotency-Key": "again"}).status_code == 202
+    second = stack.wait(first["id"])
+    assert second["id"] == first["id"] and second["created_at"] > done["created_at"]
+    wait_until(lambda: stack.read(first["id"]).status_code in (404, 410), 30, "it is forgotten as well")
+    stack.submit("probe.brief", {"n": 3}, idempotency_key="again", delay=6)
+    stack.redis().flushall()  # three jobs of one id are read from the log at once
+    told = wait_until(lambda: (r := stack.read(first["id"])).status_code == 200 and r.json(), 30, "the view is whole again")
+    assert told["state"] == "scheduled" and told["created_at"] > second["created_at"]
+    third = stack.wait(first["id"])
+    stack.redis().flushall()
+    told = wait_until(lambda: (r := stack.read(first["id"])).status_code == 200 and r.json(), 30, "the view is whole again")
+    assert told == third and third["state"] == "succeeded"
+    assert len(stack.calls(key=first["id"])) == 3

@@ -8,7 +8,7 @@ import os
 import pytest
 import requests
 
-from records import RECORD_MAX, command, committed, event, facts, message, produce
+from records import RECORD_MAX, command, committed, event, facts, message, produce, set_record_limit
 from stack import headers_of
 from waiting import wait_until
 
@@ -113,11 +113,28 @@ def test_the_largest_event_fits_into_the_view(stack):
     assert stack.status()["recorder-1"]["restarts"] == 0
 
 
+# proves P-33
 def test_on_a_delay_topic_they_are_buried(stack):
-    values = {**NO_ENVELOPE, **NEWER, "an event": event()}
+    foreign = {queue: command(facts(queue=queue)) for queue in ("nosuch", "no such!", "x" * 300, "../etc")}
+    values = {**NO_ENVELOPE, **NEWER, "an event": event(), **foreign}
     before = counted(stack, "delayer-1")
     offsets = produce(stack, "delay.1s", values.values())
     wait_until(lambda: counted(stack, "delayer-1") - before == len(values), 20, "all are counted")
     assert set(offsets) <= set(buried(stack, "dead.default", "delay.1s"))
     job = stack.submit("probe.quick", {"subject": "whoever comes after", "seed": 1}, delay="1s")
     assert stack.wait(job["id"])["state"] == "succeeded"
+    wait_until(lambda: committed(stack, "delayer", "delay.1s") > max(offsets), 20, "the group's offset passes all of them")
+
+
+# proves P-34a
+def test_what_kafka_will_not_take_from_the_delayer_is_kept_until_it_does(stack):
+    """A topic's own limit, as an operator may set it by mistake: nothing is dropped, nobody behind it waits."""
+    large = stack.submit("probe.call", {"text": os.urandom(2000).hex()}, delay="8s")
+    small = stack.submit("probe.quick", {"subject": "small", "seed": 1}, delay="8s")
+    set_record_limit(stack, "commands.probe", 2000)
+    try:
+        assert stack.wait(small["id"])["state"] == "succeeded"
+        assert stack.get(large["id"])["state"] == "queued", "its time has come"
+    finally:
+        set_record_limit(stack, "commands.probe", None)
+    assert stack.wait(large["id"])["state"] == "succeeded"

@@ -9,9 +9,8 @@ import time
 
 import pytest
 import requests
-from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, ResourceType
 
-from records import FAILED, command, committed, event, facts, produce
+from records import FAILED, command, committed, event, facts, produce, set_record_limit
 from stack import NAMESPACE, headers_of
 from waiting import wait_until
 
@@ -24,22 +23,6 @@ def own(make_stack):
     stack, finish = make_stack("apache")
     yield stack
     finish()
-
-
-def set_record_limit(stack, topic, size):
-    """How large a record the topic takes; None: as declared. Returns once the broker acts so."""
-    operation = AlterConfigOpType.DELETE if size is None else AlterConfigOpType.SET
-    entry = ConfigEntry("max.message.bytes", str(size or ""), incremental_operation=operation)
-    admin = AdminClient({"bootstrap.servers": stack.brokers()})
-    resource = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}", incremental_configs=[entry])
-    for future in admin.incremental_alter_configs([resource]).values():
-        future.result(20)
-    described = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}")
-
-    def acts():
-        value = admin.describe_configs([described])[described].result(20)["max.message.bytes"].value
-        return (value == str(size)) == (size is not None)
-    wait_until(acts, 20, f"{topic} takes records of {size} bytes")
 
 
 def identity_bytes(job):

@@ -64,7 +64,7 @@ static void apply_command(struct view *view)
 {
     struct job_command command = { .facts = facts, .attempt = 1, .payload = SPAN_LIT("{}") };
     if (!view->has_events && !view->has_command) /* written only where neither key exists */
-        view->has_command = fold_command(&command, 3, 77, &view->from_command);
+        view->has_command = fold_command(NULL, &command, 3, 77, &view->from_command);
 }
 
 static void apply_event(struct view *view, const struct job_event *next, int64_t offset)
@@ -252,15 +252,43 @@ static void only_the_first_command_makes_a_record(void **state)
     (void)state;
     struct job_command command = { .facts = facts, .attempt = 1, .payload = SPAN_LIT("{}") };
     struct job_record record;
-    assert_true(fold_command(&command, 3, 77, &record));
+    assert_true(fold_command(NULL, &command, 3, 77, &record));
     assert_int_equal(record.state, JOB_QUEUED);
     assert_int_equal(record.facts.origin_partition, 3);
     assert_int_equal(record.facts.origin_offset, 77);
     command.facts.run_at_ms = 5000;
-    assert_true(fold_command(&command, 3, 77, &record));
+    assert_true(fold_command(NULL, &command, 3, 77, &record));
     assert_int_equal(record.state, JOB_SCHEDULED);
     command.turn = 1;
-    assert_false(fold_command(&command, 3, 78, &record));
+    assert_false(fold_command(NULL, &command, 3, 78, &record));
+}
+
+/* The id of an idempotency key, used again when its job is forgotten. */
+static void a_forgotten_job_s_id_begins_anew(void **state)
+{
+    (void)state;
+    struct job_event before = event(JOB_EVENT_SUCCEEDED, 3, 4);
+    before.facts.forget_at_ms = before.facts.created_at_ms + 100;
+    struct job_event after = event(JOB_EVENT_STARTED, 0, 1);
+    after.facts.created_at_ms = before.facts.forget_at_ms;
+    after.facts.forget_at_ms = after.facts.created_at_ms + 100;
+    struct job_record first;
+    struct job_record second;
+    struct job_record unused;
+    assert_true(fold_event(NULL, &before, 1, &first));
+    assert_true(fold_event(&first, &after, 2, &second));
+    assert_int_equal(second.state, JOB_RUNNING);
+    assert_int_equal(second.turn, 0);
+    assert_false(fold_event(&second, &before, 3, &unused)); /* what still comes of the one before */
+    after.facts.created_at_ms--;
+    assert_false(fold_event(&first, &after, 2, &unused)); /* that was the same job */
+
+    struct job_command command = { .facts = before.facts, .attempt = 1 };
+    assert_true(fold_command(NULL, &command, 3, 1, &first));
+    assert_false(fold_command(&first, &command, 3, 2, &unused));
+    command.facts.created_at_ms = before.facts.forget_at_ms;
+    assert_true(fold_command(&first, &command, 3, 3, &second));
+    assert_int_equal(second.command_offset, 3);
 }
 
 static void states_have_texts_and_letters_of_their_own(void **state)
@@ -295,6 +323,7 @@ int main(void)
         cmocka_unit_test(within_a_turn_attempts_and_holds_follow_each_other),
         cmocka_unit_test(a_live_job_keeps_its_last_failure),
         cmocka_unit_test(only_the_first_command_makes_a_record),
+        cmocka_unit_test(a_forgotten_job_s_id_begins_anew),
         cmocka_unit_test(states_have_texts_and_letters_of_their_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
