@@ -37,6 +37,8 @@ struct handler {
                                  outcome_fn fn, void *arg);
     /* Aborts: the callback comes soon, with ERR_CANCELLED unless the attempt was over already. */
     void (*cancel)(struct handler_run *run);
+    /* Whoever still runs is told ERR_CANCELLED before it returns; calls by the HTTP client's end,
+     * which comes first. */
     void (*free)(struct handler *handler);
 };
 

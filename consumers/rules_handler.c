@@ -1,7 +1,8 @@
 /* The `rules` handler: runs a C function of rules.h on the job's payload. Quick rules run on the
  * loop; a rule marked blocking runs on the thread pool, at most rule_threads_max at a time (more
  * wait as `overloaded`, which is tried again). A rule is short and has no way to be interrupted: it
- * can be cancelled until it begins, then it ends by itself.
+ * can be cancelled until it begins, then it ends by itself. One that outlasts its handler ends
+ * unheard: the pool reads nothing but what the run owns.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/handler.h"
 #include "consumers/rules.h"
@@ -20,17 +21,24 @@ struct rules {
     const struct handler_tools *tools;
     const struct config_type *type;
     const struct rule *rule;
-    size_t running;
+    struct handler_run *runs; /* all whose outcome has not been told */
+    size_t running;           /* of these, on the pool */
 };
 
 enum phase { PHASE_WAITING, PHASE_BEGUN, PHASE_CANCELLED };
 
 struct handler_run {
-    struct rules *rules;
-    const struct job_command *command;
+    struct handler_run *next, *previous; /* in rules->runs */
+    struct rules *rules;                 /* NULL: it has gone, and nobody hears the outcome */
     outcome_fn fn;
     void *arg;
     struct loop_task task;
+    /* The pool's while a blocking rule runs. */
+    rule_fn rule;
+    bool drills;
+    char id[ID_TEXT_SIZE];
+    struct span payload; /* the command's; of a blocking rule that runs: `copy` */
+    char *copy;
     struct buf result;
     struct err err;
     enum err_code code;
@@ -54,18 +62,16 @@ static void run_rule(void *arg)
         run->code = err_set(&run->err, ERR_CANCELLED, "called off before it began");
         return;
     }
-    run->code = json_parse(run->command->payload, &limits, &payload, &run->err);
+    run->code = json_parse(run->payload, &limits, &payload, &run->err);
     if (run->code == ERR_OK) {
-        char id[ID_TEXT_SIZE];
-        id_text(&run->command->facts.id, id);
         struct rule_input input = {
             .payload = payload,
-            .payload_bytes = run->command->payload,
+            .payload_bytes = run->payload,
             .now_ms = clock_wall_ms(),
-            .job_id = id,
-            .drills = run->rules->tools->config->worker.drill_rules,
+            .job_id = run->id,
+            .drills = run->drills,
         };
-        run->code = run->rules->rule->run(&input, &run->result, &run->err);
+        run->code = run->rule(&input, &run->result, &run->err);
         if (run->code == ERR_OK && run->result.overflow)
             run->code = err_set(&run->err, ERR_RESULT_TOO_LARGE,
                                 "the result is larger than %zu bytes", run->result.max);
@@ -73,22 +79,52 @@ static void run_rule(void *arg)
     json_free(payload);
 }
 
-static void on_done(void *arg)
+static void link_run(struct rules *rules, struct handler_run *run)
 {
-    struct handler_run *run = arg;
+    run->rules = rules;
+    run->next = rules->runs;
+    if (rules->runs)
+        rules->runs->previous = run;
+    rules->runs = run;
+}
+
+static void unlink_run(struct handler_run *run)
+{
+    if (run->previous)
+        run->previous->next = run->next;
+    else
+        run->rules->runs = run->next;
+    if (run->next)
+        run->next->previous = run->previous;
+    run->rules = NULL;
+}
+
+static void run_free(struct handler_run *run)
+{
+    buf_free(&run->result);
+    free(run->copy);
+    free(run);
+}
+
+static void on_done(struct handler_run *run)
+{
     struct outcome outcome = { .retry_after_ms = -1 };
     if (run->code == ERR_OK)
         outcome.result = buf_span(&run->result);
     else
         outcome_fail(&outcome, &run->err);
+    unlink_run(run);
     run->fn(run->arg, &outcome);
-    buf_free(&run->result);
-    free(run);
+    run_free(run);
 }
 
 static void on_pool_done(void *arg)
 {
     struct handler_run *run = arg;
+    if (!run->rules) {
+        run_free(run);
+        return;
+    }
     run->rules->running--;
     on_done(run);
 }
@@ -106,9 +142,19 @@ static struct handler_run *rules_start(struct handler *handler, const struct job
 {
     struct rules *rules = (struct rules *)handler;
     struct handler_run *run = MEM_NEW(*run);
-    *run = (struct handler_run){ .rules = rules, .command = command, .fn = fn, .arg = arg };
-    run->result.max = (size_t)rules->type->result_bytes_max;
+    *run = (struct handler_run){
+        .fn = fn,
+        .arg = arg,
+        .rule = rules->rule->run,
+        .drills = rules->tools->config->worker.drill_rules,
+        .payload = command->payload,
+        .result = BUF_INIT((size_t)rules->type->result_bytes_max),
+    };
+    id_text(&command->facts.id, run->id);
+    link_run(rules, run);
     if (rules->rule->blocking && rules->running < rules->tools->rule_threads_max) {
+        run->copy = mem_dup(run->payload);
+        run->payload.data = run->copy;
         rules->running++;
         loop_work(rules->tools->loop, run_rule, on_pool_done, run);
         return run;
@@ -126,9 +172,32 @@ static void rules_cancel(struct handler_run *run)
     (void)!leave_waiting(run, PHASE_CANCELLED);
 }
 
+/* Its handler goes. One that the pool has is freed when the pool is done with it. */
+static void call_off(struct handler_run *run)
+{
+    bool pooled = run->copy;
+    outcome_fn fn = run->fn;
+    void *arg = run->arg;
+    loop_undefer(run->rules->tools->loop, &run->task);
+    run->rules = NULL;
+    rules_cancel(run);
+    if (!pooled)
+        run_free(run);
+    struct err err;
+    struct outcome outcome;
+    err_set(&err, ERR_CANCELLED, "%s", err_title(ERR_CANCELLED));
+    outcome_fail(&outcome, &err);
+    fn(arg, &outcome);
+}
+
 static void rules_free(struct handler *handler)
 {
-    free(handler);
+    struct rules *rules = (struct rules *)handler;
+    for (struct handler_run *run = rules->runs, *next; run; run = next) {
+        next = run->next;
+        call_off(run);
+    }
+    free(rules);
 }
 
 enum err_code rules_handler_new(const struct handler_tools *tools, const struct config_type *type,

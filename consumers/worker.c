@@ -470,6 +470,8 @@ void worker_close(struct worker *worker)
     if (!worker)
         return;
     close_clients(worker);
+    for (size_t i = 0; i < worker->type_count; i++) /* what rules still run is dropped */
+        worker->types[i].handler->free(worker->types[i].handler);
     cancel_close(worker);
     gate_free(worker->gate);
     worker_registry_free(worker->registry);
@@ -480,8 +482,6 @@ void worker_close(struct worker *worker)
     loop_timer_free(worker->stuck_timer);
     loop_timer_free(worker->tick_timer);
     loop_timer_free(worker->drain_timer);
-    for (size_t i = 0; i < worker->type_count; i++)
-        worker->types[i].handler->free(worker->types[i].handler);
     free(worker->types);
     targets_close(worker);
     free(worker->queues);

@@ -20,7 +20,8 @@
 enum { DEADLINE_MS = 20000, RUNS = 32, RESULT_MAX = 64 };
 
 static pthread_t loop_thread;
-static sem_t gate; /* the rule "waits" passes one a post */
+static sem_t gate;  /* the rule "waits" passes one a post */
+static sem_t begun; /* and posts this one before */
 
 static void add_answer(const struct rule_input *input, struct buf *out)
 {
@@ -45,13 +46,21 @@ static enum err_code run_blocking(const struct rule_input *input, struct buf *ou
     return ERR_OK;
 }
 
-static enum err_code run_waits(const struct rule_input *input, struct buf *out, struct err *err)
+static bool wait_for(sem_t *semaphore)
 {
     struct timespec until;
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += DEADLINE_MS / 1000;
-    if (sem_timedwait(&gate, &until) != 0)
+    return sem_timedwait(semaphore, &until) == 0;
+}
+
+static enum err_code run_waits(const struct rule_input *input, struct buf *out, struct err *err)
+{
+    sem_post(&begun);
+    if (!wait_for(&gate))
         return err_set(err, ERR_INTERNAL, "nobody opened the gate");
+    if (*(const char *)input->payload_bytes.data != '{' || input->job_id[0] == '\0')
+        return err_set(err, ERR_INTERNAL, "its input has changed");
     return run_blocking(input, out, err);
 }
 
@@ -115,6 +124,7 @@ static void open_scene(struct scene *scene, const char *rule, size_t threads_max
     loop_timer_start(scene->deadline, DEADLINE_MS, 0);
     loop_thread = pthread_self();
     assert_int_equal(sem_init(&gate, 0, 0), 0);
+    assert_int_equal(sem_init(&begun, 0, 0), 0);
 }
 
 static void close_scene(struct scene *scene)
@@ -123,6 +133,7 @@ static void close_scene(struct scene *scene)
     loop_free(scene->loop);
     free(scene->type.rule);
     sem_destroy(&gate);
+    sem_destroy(&begun);
 }
 
 static void on_outcome(void *arg, const struct outcome *outcome)
@@ -197,6 +208,59 @@ static void more_blocking_rules_than_allowed_are_tried_again_later(void **state)
     close_scene(&scene);
 }
 
+/* --- the end of a worker: the handler goes first, the loop last --- */
+
+static void on_end(void *arg, const struct outcome *outcome)
+{
+    struct job *job = arg;
+    assert_int_equal(outcome->code, ERR_CANCELLED);
+    assert_non_null(job->scene);
+    job->scene->left--;
+    free(job);
+}
+
+static void start_to_be_ended(struct scene *scene)
+{
+    struct job *job = calloc(1, sizeof *job);
+    job->scene = scene;
+    snprintf(job->payload, sizeof job->payload, "{\"n\":1}");
+    job->command.payload = span_of(job->payload);
+    scene->left++;
+    assert_non_null(scene->handler->start(scene->handler, &job->command, on_end, job));
+}
+
+static void end_scene(struct scene *scene)
+{
+    scene->handler->free(scene->handler);
+    assert_int_equal(scene->left, 0); /* and their commands, their arguments have gone */
+    sem_post(&gate);
+    loop_free(scene->loop);
+    free(scene->type.rule);
+    sem_destroy(&gate);
+    sem_destroy(&begun);
+}
+
+static void a_blocking_rule_may_outlast_its_handler(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_scene(&scene, "waits", 1);
+    start_to_be_ended(&scene);
+    assert_true(wait_for(&begun));
+    start_to_be_ended(&scene); /* to be refused, which nobody has heard yet */
+    end_scene(&scene);
+}
+
+static void what_has_not_begun_does_not_begin_when_its_handler_has_gone(void **state)
+{
+    (void)state;
+    struct scene scene;
+    open_scene(&scene, "quick", 0);
+    start_to_be_ended(&scene);
+    start_to_be_ended(&scene);
+    end_scene(&scene);
+}
+
 static void a_rule_that_is_not_there_is_a_mistake_of_the_configuration(void **state)
 {
     (void)state;
@@ -217,6 +281,8 @@ int main(void)
         cmocka_unit_test(quick_rules_run_on_the_loop),
         cmocka_unit_test(blocking_rules_run_elsewhere_and_each_has_its_own_result),
         cmocka_unit_test(more_blocking_rules_than_allowed_are_tried_again_later),
+        cmocka_unit_test(a_blocking_rule_may_outlast_its_handler),
+        cmocka_unit_test(what_has_not_begun_does_not_begin_when_its_handler_has_gone),
         cmocka_unit_test(a_rule_that_is_not_there_is_a_mistake_of_the_configuration),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
