@@ -230,10 +230,11 @@ chaos: ## everything dies, round after round for CHAOS_S seconds (1800), under l
 	@tests/venv.sh
 	@build/venv/bin/python tests/chaos/run.py --seconds $(CHAOS_S) --seed $(SEED)
 .PHONY: trixie
-trixie: ## in a bare Debian 13, made in build/trixie: build, unit tests, a first job (as root)
+trixie: ## in a bare Debian 13, made in build/trixie: build, unit tests, a first job; then the steps of the image (as root)
 	@infra/deploy/install-deps.sh bare
 	@infra/deploy/bare-debian.sh trixie build/trixie 'infra/deploy/install-deps.sh build run unit; \
 		make CFLAGS=-Werror programs unit; make run; make stop'
+	@tests/image.py build/trixie build/trixie-image
 .PHONY: bench benches
 benches: $(BENCHES)
 bench: ## how near the stack comes to what its libraries can do, measured now (ROW=name: one row)

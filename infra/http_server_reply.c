@@ -89,6 +89,10 @@ struct problem {
 static void reply_problem(struct http_request *req, const struct err *err,
                           const struct problem *problem)
 {
+    if (err->code == ERR_INTERNAL) /* the client was told that it is here */
+        log_write(req->server->log, LOG_ERROR, "http",
+                  &(struct log_about){ .request_id = span_of(req->id), .err = err }, "%.*s failed",
+                  SPAN_ARG(req->target.path));
     struct buf body = BUF_INIT(PROBLEM_BYTES_MAX);
     http_write_problem(&body, req, err, problem->extra);
     char seconds[RETRY_AFTER_CHARS];

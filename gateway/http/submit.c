@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
 #include "infra/clock.h"
+#include "infra/log.h"
 #include "schemas/digest.h"
 #include "schemas/job_json.h"
 #include "schemas/json.h"
@@ -105,6 +106,24 @@ static void answer_accepted(struct submitting *submitting, const struct job_reco
     buf_free(&body);
 }
 
+/* Only whoever reads this can find out what became of it, when the client has gone. */
+static void tell_unknown(const struct submitting *submitting)
+{
+    char text[ID_TEXT_SIZE];
+    struct trace trace;
+    char trace_id[33] = "";
+    id_text(&submitting->command.facts.id, text);
+    if (trace_parse(span_of(submitting->traceparent), &trace))
+        snprintf(trace_id, sizeof trace_id, "%.32s", submitting->traceparent + 3);
+    struct log_about about = {
+        .job_id = span_of(text),
+        .trace_id = span_of(trace_id),
+        .request_id = submitting->req ? http_request_id(submitting->req) : (struct span){ 0 },
+    };
+    log_write(submitting->gateway->log, LOG_WARN, "gateway", &about,
+              "Kafka may or may not have stored the job: no acknowledgement came");
+}
+
 static void on_delivered(void *arg, enum err_code code, int32_t partition, int64_t offset)
 {
     (void)partition;
@@ -120,8 +139,10 @@ static void on_delivered(void *arg, enum err_code code, int32_t partition, int64
                           code == ERR_OK);
     if (code == ERR_OK)
         metric_add(gateway->accepted, 1);
-    else if (code == ERR_OUTCOME_UNKNOWN)
+    if (code == ERR_OUTCOME_UNKNOWN) {
         metric_add(gateway->unknown, 1);
+        tell_unknown(submitting);
+    }
     if (!submitting->req) {
         finish(submitting);
     } else if (code == ERR_OK) {
