@@ -10,7 +10,7 @@ from chaos import Chaos, assert_clean
 RATE = 60  # jobs/s that sanitized programs carry on two cores beside a broker
 SEED = 20
 SESSION_S = 4  # of a worker, on a broker of our own
-RECOVERY_S = 10  # so long after a daemon's death, at most, jobs take as long as ever
+RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack
             chaos.let_run(4, 5)
     assert_clean(chaos.verdict())
     for felt in chaos.felt():
-        assert felt["felt_ms"] <= RECOVERY_S * 1000, chaos.felt()
+        assert felt["longest_ms"] <= RECOVERY_S * 1000, chaos.felt()
 
 
 # proves P-9, P-52, P-53
