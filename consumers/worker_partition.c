@@ -427,8 +427,7 @@ static void admit(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
     const struct job_facts *facts = &attempt->command->facts;
-    if (facts->forget_at_ms && clock_wall_ms() >= facts->forget_at_ms &&
-        !MUTANT(forgotten_begun)) {
+    if (facts->forget_at_ms && clock_wall_ms() >= facts->forget_at_ms && !MUTANT(forgotten_begun)) {
         metric_add(worker->forgotten,
                    1); /* its record is gone from every view: nothing may begin anew */
         attempt->partition->under_way++;
