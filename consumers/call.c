@@ -12,6 +12,7 @@
 #include "schemas/utf8.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -298,6 +299,15 @@ static void fail(struct outcome *outcome, enum err_code code, bool again, const 
     snprintf(outcome->detail, sizeof outcome->detail, "%s", text);
 }
 
+static void fail_too_large(const struct call *call, struct outcome *outcome)
+{
+    char text[256];
+    snprintf(text, sizeof text,
+             "the result has more than %zu bytes; types.%.100s.result_max allows %" PRId64,
+             BODY_BYTES_MAX, call->type->name, call->type->result_bytes_max);
+    fail(outcome, ERR_RESULT_TOO_LARGE, false, text);
+}
+
 /* Makes the result from a successful body; `store` keeps bytes that had to be made. */
 static void read_result(const struct call *call, struct span body, struct buf *store,
                         struct outcome *outcome)
@@ -328,6 +338,8 @@ static void read_result(const struct call *call, struct span body, struct buf *s
         if (part) {
             json_dump(part, store);
             outcome->result = buf_span(store);
+            if (store->overflow)
+                fail_too_large(call, outcome);
         } else {
             char text[256];
             snprintf(text, sizeof text, "the answer has nothing at %.100s",
