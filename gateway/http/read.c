@@ -4,6 +4,7 @@
 #include "gateway/http/gateway.h"
 #include "infra/clock.h"
 #include "schemas/envelope.h"
+#include "schemas/etag.h"
 #include "schemas/job_json.h"
 #include "schemas/mem.h"
 #include "schemas/prefer.h"
@@ -59,12 +60,6 @@ static void answer_problem(struct reading *reading, enum err_code code, const ch
     answer_err(reading, &err);
 }
 
-static bool etag_matches(struct http_request *req, const char *etag)
-{
-    struct span given = http_header(req, "If-None-Match");
-    return given.data && (span_is(given, etag) || span_is(given, "*"));
-}
-
 static void answer_job(struct reading *reading, const struct job_record *record)
 {
     struct gateway *gateway = reading->gateway;
@@ -95,7 +90,8 @@ static void answer_job(struct reading *reading, const struct job_record *record)
     if (reading->options.preferred)
         headers[count++] = (struct http_header_line){ "Preference-Applied", applied };
     int status = terminal ? 200 : reading->options.pending_status;
-    bool unchanged = reading->options.what == READ_JOB && status == 200 && etag_matches(req, etag);
+    bool unchanged = reading->options.what == READ_JOB && status == 200 &&
+                     etag_matches(http_header(req, "If-None-Match"), etag);
     finish(reading);
     if (unchanged)
         http_reply(req,

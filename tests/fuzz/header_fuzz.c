@@ -3,6 +3,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_client_internal.h"
 #include "infra/http_server_internal.h"
+#include "schemas/etag.h"
 #include "schemas/id.h"
 #include "schemas/prefer.h"
 #include "schemas/submission.h"
@@ -66,6 +67,17 @@ static void try_waits(struct span text)
     FUZZ_REQUIRE(prefer_wait_ms(text, &ms) ? ms >= 0 : ms == -7);
     ms = http_client_response_retry_after(text, NOW_MS);
     FUZZ_REQUIRE(ms >= -1 && ms < INT64_MAX / 1000);
+}
+
+/* Behind the tag that is asked for anything may stand; what matches another tag is not this one. */
+static void try_tags(struct span text)
+{
+    struct buf list = BUF_INIT(SIZE_MAX);
+    buf_add_text(&list, "\"6\", W/\"7\",");
+    buf_add_span(&list, text);
+    FUZZ_REQUIRE(etag_matches(buf_span(&list), "\"7\""));
+    FUZZ_REQUIRE(span_is(text, "*") || !etag_matches(text, "7")); /* no tag is without quotes */
+    buf_free(&list);
 }
 
 static void try_duration(struct span text)
@@ -163,6 +175,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     try_idempotency_key(text);
     try_trace(text);
     try_waits(text);
+    try_tags(text);
     try_duration(text);
     try_time(text);
     try_accept(text);

@@ -111,8 +111,10 @@ def test_the_same_idempotency_key_is_the_same_job(stack):
 def test_an_unchanged_job_is_not_sent_again(stack):
     job = stack.wait(stack.submit("colour.mix", {"colours": ["red", "white"]})["id"])
     tag = stack.read(job["id"]).headers["ETag"]
-    again = stack.request("GET", f"/v1/jobs/{job['id']}", headers={"If-None-Match": tag})
-    assert again.status_code == 304
+    for known in (tag, f"W/{tag}", f'"another", W/{tag}', "*"):
+        again = stack.request("GET", f"/v1/jobs/{job['id']}", headers={"If-None-Match": known})
+        assert (again.status_code, again.headers["ETag"]) == (304, tag), known
+    assert stack.request("GET", f"/v1/jobs/{job['id']}", headers={"If-None-Match": 'W/"another"'}).status_code == 200
 
 
 # proves P-30, P-32
