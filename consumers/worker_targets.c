@@ -83,24 +83,29 @@ void targets_end(struct attempt *attempt, const struct outcome *outcome)
 
 /* --- holds --- */
 
-static void explain(const struct worker_target *target, enum hold_reason reason, int64_t until_ms,
-                    struct err *ret_why)
+/* `open_until_ms`: of an open circuit. */
+static void explain(const struct worker_target *target, const struct hold *hold,
+                    int64_t open_until_ms, struct err *ret_why)
 {
     const struct config_target *config = target->config;
+    char open_until[TIMEFMT_RFC3339_SIZE];
     char until[TIMEFMT_RFC3339_SIZE];
-    timefmt_rfc3339(until_ms, until);
-    if (reason == HOLD_OPEN)
-        err_set(ret_why, ERR_TARGET_HELD, "target %s: circuit open until %s", config->name, until);
-    else if (reason == HOLD_PROBING)
-        err_set(ret_why, ERR_TARGET_HELD, "target %s: circuit half-open, its probes are under way",
-                config->name);
-    else if (reason == HOLD_RATE)
-        err_set(ret_why, ERR_TARGET_HELD, "target %s: rate limit of %s reached", config->name,
-                config->rate);
+    timefmt_rfc3339(open_until_ms, open_until);
+    timefmt_rfc3339(hold->due_at_ms, until);
+    if (hold->reason == HOLD_OPEN)
+        err_set(ret_why, ERR_TARGET_HELD, "target %s: circuit open until %s; held until %s",
+                config->name, open_until, until);
+    else if (hold->reason == HOLD_PROBING)
+        err_set(ret_why, ERR_TARGET_HELD,
+                "target %s: circuit half-open, its probes are under way; held until %s",
+                config->name, until);
+    else if (hold->reason == HOLD_RATE)
+        err_set(ret_why, ERR_TARGET_HELD, "target %s: rate limit of %s reached; held until %s",
+                config->name, config->rate, until);
     else
         err_set(ret_why, ERR_TARGET_HELD,
-                "target %s: concurrency limit of %" PRId64 " calls reached", config->name,
-                config->concurrency_max);
+                "target %s: concurrency limit of %" PRId64 " calls reached; held until %s",
+                config->name, config->concurrency_max, until);
 }
 
 void targets_decide(struct attempt *attempt, struct hold *ret_hold)
@@ -125,7 +130,7 @@ void targets_decide(struct attempt *attempt, struct hold *ret_hold)
     ret_hold->due_at_ms = hold_due_ms(&of);
     ret_hold->why = attempt->failure; /* of an attempt that ended so */
     if (target && attempt->hold != HOLD_OUTCOME)
-        explain(target, attempt->hold, of.until_ms, &ret_hold->why);
+        explain(target, ret_hold, of.until_ms, &ret_hold->why);
 }
 
 /* --- exchanges --- */

@@ -113,6 +113,7 @@ def test_a_target_that_fails_is_left_alone_until_it_recovers(fleet, tmp_path):
         assert job["error"]["code"] == "target_held" and job["error"]["class"] == "hold"
         assert "target frail: circuit" in job["error"]["detail"]
         assert instant_ms(job["next_at"]) > instant_ms(job["created_at"])
+        assert job["error"]["detail"].endswith(f"; held until {job['next_at']}")
     first = wait_until(lambda: fleet.get(line[0])["state"] == "held" and fleet.get(line[0]), 10, "so is who is first in line")
     assert first["error"]["code"] == "target_held" and first["attempt"] == 1
     began = time.monotonic()
@@ -169,6 +170,9 @@ def test_two_workers_share_one_limit_of_calls_at_once(fleet, tmp_path):
 # proves P-44, P-44b, P-44d
 def test_two_workers_share_one_rate(fleet, tmp_path):
     ids = submit_many(fleet, "fleet.paced", 80, tmp_path)
+    waiting = wait_until(lambda: [job for job in map(fleet.get, reversed(ids)) if job["state"] == "held"], 10, "some are held")
+    for job in waiting:
+        assert job["error"]["detail"] == f"target paced: rate limit of {RATE}/s reached; held until {job['next_at']}"
     jobs = [fleet.wait(i, deadline_s=40) for i in ids]
     assert all(job["state"] == "succeeded" and job["attempt"] == 1 for job in jobs)
     calls = [call["started_ms"] for call in calls_of(fleet, "/weather/Oslo") if call["idempotency_key"] in ids]
