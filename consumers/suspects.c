@@ -1,6 +1,7 @@
 /* Children, pipes and outcomes; see suspects.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/suspects.h"
 #include "consumers/suspect_split.h"
+#include "infra/clock.h"
 #include "schemas/envelope_attempts.h"
 #include "schemas/mem.h"
 
@@ -27,13 +28,15 @@ struct child {
 };
 
 struct handler_run {
-    struct suspect suspect; /* first: the book gives it back */
+    struct suspect suspect;              /* first: the book gives it back */
+    struct handler_run *next, *previous; /* of those that no child has */
     struct suspects *suspects;
     const struct job_command *command;
     struct suspects_place place;
     uint64_t ticket;
-    struct child *sent; /* to whom; NULL: nobody yet */
+    struct child *sent; /* who has it; NULL: nobody, and it is in the list of those */
     bool cancelled;
+    bool unheard; /* its child has no room for being told that it is called off */
     outcome_fn fn;
     void *arg;
 };
@@ -42,8 +45,10 @@ struct suspects {
     struct suspects_options use;
     struct split *split;
     struct child *children;
-    struct loop_task task;    /* gives groups children, and children attempts */
-    struct loop_timer *again; /* after a child that could not begin */
+    struct handler_run *unsent; /* those that no child has */
+    struct loop_task task;      /* gives groups children, and children attempts */
+    struct loop_timer *again;   /* after a child that could not begin */
+    struct loop_timer *expiry;  /* the first last moment of those that no child has */
     bool pausing;
     uint64_t tickets;
     struct metric *total, *convicted, *children_gauge;
@@ -59,6 +64,7 @@ struct suspects *suspects_new(const struct suspects_options *options)
     suspects->split = split_new(options->children_max);
     suspects->task = (struct loop_task){ .fn = look, .arg = suspects };
     suspects->again = loop_timer_new(options->loop, on_again, suspects);
+    suspects->expiry = loop_timer_new(options->loop, look, suspects);
     suspects->total = metrics_counter(
         options->metrics, "errand_suspects_total",
         "Attempts run in a child process, since the command may have crashed a worker.", NULL);
@@ -70,20 +76,46 @@ struct suspects *suspects_new(const struct suspects_options *options)
     return suspects;
 }
 
+/* --- those that no child has --- */
+
+static void link_unsent(struct handler_run *run)
+{
+    struct suspects *suspects = run->suspects;
+    run->sent = NULL;
+    run->unheard = false;
+    run->previous = NULL;
+    run->next = suspects->unsent;
+    if (run->next)
+        run->next->previous = run;
+    suspects->unsent = run;
+}
+
+static void unlink_unsent(struct handler_run *run)
+{
+    if (run->previous)
+        run->previous->next = run->next;
+    else
+        run->suspects->unsent = run->next;
+    if (run->next)
+        run->next->previous = run->previous;
+}
+
 /* --- outcomes --- */
 
 /* The attempt is over; it is in no group any more. */
 static void tell(struct handler_run *run, const struct outcome *outcome)
 {
+    if (!run->sent)
+        unlink_unsent(run);
     run->fn(run->arg, outcome);
     free(run);
 }
 
-static void tell_cancelled(struct handler_run *run)
+static void tell_code(struct handler_run *run, enum err_code code)
 {
     struct err err;
     struct outcome outcome;
-    err_set(&err, ERR_CANCELLED, "%s", err_title(ERR_CANCELLED));
+    err_set(&err, code, "%s", err_title(code));
     outcome_fail(&outcome, &err);
     tell(run, &outcome);
 }
@@ -100,6 +132,12 @@ static struct handler_run *find_run(const struct split_group *group, uint64_t ti
             return run_of(suspect);
     }
     return NULL;
+}
+
+static void linger_if_idle(struct child *child)
+{
+    if (child->group->count == 0)
+        loop_timer_start(child->linger, child->group->open ? LINGER_MS : 0, 0);
 }
 
 static void on_outcome(struct child *child, const struct attempt_outcome *said)
@@ -122,8 +160,7 @@ static void on_outcome(struct child *child, const struct attempt_outcome *said)
     snprintf(outcome.detail, sizeof outcome.detail, "%.*s", SPAN_ARG(said->detail));
     split_finished(child->suspects->split, &run->suspect);
     tell(run, &outcome);
-    if (child->group->count == 0)
-        loop_timer_start(child->linger, child->group->open ? LINGER_MS : 0, 0);
+    linger_if_idle(child);
 }
 
 static void kill_child(struct child *child)
@@ -193,6 +230,15 @@ static bool send_request(struct child *child, const struct handler_run *run)
     return sent;
 }
 
+/* ERR_OK while it may begin. The last moment counts when a child gets it. */
+static enum err_code why_not(const struct handler_run *run)
+{
+    int64_t not_after_ms = run->command->facts.not_after_ms;
+    if (run->cancelled)
+        return ERR_CANCELLED;
+    return not_after_ms && clock_wall_ms() > not_after_ms ? ERR_EXPIRED : ERR_OK;
+}
+
 /* What there is room for; the rest when the child has read it. */
 static void send_more(struct child *child)
 {
@@ -200,11 +246,18 @@ static void send_more(struct child *child)
         return;
     for (struct suspect *suspect = child->group->first; suspect; suspect = suspect->next) {
         struct handler_run *run = run_of(suspect);
-        if (run->sent == child)
+        if (run->sent && !run->unheard)
             continue;
+        if (!run->sent && why_not(run)) {
+            loop_defer(child->suspects->use.loop, &child->suspects->task); /* to end it */
+            continue;
+        }
         if (!send_request(child, run))
             break;
+        if (!run->sent)
+            unlink_unsent(run);
         run->sent = child;
+        run->unheard = false;
     }
 }
 
@@ -271,8 +324,10 @@ static enum split_end judge(const struct child *child, int signal_number)
 
 static void forget_sent(struct split_group *group)
 {
-    for (struct suspect *suspect = group->first; suspect; suspect = suspect->next)
-        run_of(suspect)->sent = NULL;
+    for (struct suspect *suspect = group->first; suspect; suspect = suspect->next) {
+        if (run_of(suspect)->sent)
+            link_unsent(run_of(suspect));
+    }
 }
 
 static void on_exit_of(void *arg, int64_t status, int signal_number)
@@ -362,10 +417,40 @@ static void on_again(void *arg)
     look(suspects);
 }
 
+/* Nobody has it: nobody else can say how it went. */
+static void end_unsent(struct handler_run *run, enum err_code code)
+{
+    struct split_group *group = run->suspect.group;
+    struct child *child = group->child; /* when it runs; a group that waits may be gone now */
+    split_finished(run->suspects->split, &run->suspect);
+    tell_code(run, code);
+    if (child)
+        linger_if_idle(child);
+}
+
+/* Neither a place among the children nor a child that can begin may ever come. */
+static void end_those_not_wanted(struct suspects *suspects)
+{
+    int64_t first_ms = INT64_MAX;
+    for (struct handler_run *run = suspects->unsent, *next; run; run = next) {
+        enum err_code code = why_not(run);
+        int64_t not_after_ms = run->command->facts.not_after_ms;
+        next = run->next;
+        if (code)
+            end_unsent(run, code);
+        else if (not_after_ms && not_after_ms < first_ms)
+            first_ms = not_after_ms;
+    }
+    loop_timer_stop(suspects->expiry);
+    if (first_ms < INT64_MAX)
+        loop_timer_start(suspects->expiry, first_ms - clock_wall_ms() + 1, 0);
+}
+
 static void look(void *arg)
 {
     struct suspects *suspects = arg;
     struct split_group *group;
+    end_those_not_wanted(suspects);
     while (!suspects->pausing && (group = split_next(suspects->split)))
         child_start(suspects, group);
     for (struct child *child = suspects->children; child; child = child->next) {
@@ -389,20 +474,21 @@ struct handler_run *suspects_start(struct suspects *suspects, const struct job_c
         .fn = fn,
         .arg = arg,
     };
+    link_unsent(run);
     metric_add(suspects->total, 1);
     (void)split_add(suspects->split, &run->suspect);
     loop_defer(suspects->use.loop, &suspects->task);
     return run;
 }
 
-/* One that no child has been told of is sent as called off: the child answers for it. */
+/* A child that has it answers for it. */
 void suspects_cancel(struct handler_run *run)
 {
     run->cancelled = true;
-    struct child *child = run->sent;
-    if (child && !send_request(child, run)) {
-        run->sent = NULL; /* when it has read what it has been sent */
-    }
+    if (!run->sent)
+        loop_defer(run->suspects->use.loop, &run->suspects->task);
+    else if (!send_request(run->sent, run))
+        run->unheard = true; /* until it has read what it has been sent */
 }
 
 void suspects_stop(struct suspects *suspects)
@@ -413,6 +499,7 @@ void suspects_stop(struct suspects *suspects)
         struct child *child = suspects->children;
         struct split_group *group = child->group;
         kill_child(child);
+        forget_sent(group);
         suspects->children = child->next;
         child_free(child);
         (void)split_ended(suspects->split, group, SPLIT_UNBEGUN);
@@ -420,7 +507,7 @@ void suspects_stop(struct suspects *suspects)
     struct suspect *waiting;
     while ((waiting = split_waiting(suspects->split))) {
         split_finished(suspects->split, waiting);
-        tell_cancelled(run_of(waiting));
+        tell_code(run_of(waiting), ERR_CANCELLED);
     }
 }
 
@@ -430,6 +517,7 @@ void suspects_free(struct suspects *suspects)
         return;
     loop_undefer(suspects->use.loop, &suspects->task);
     loop_timer_free(suspects->again);
+    loop_timer_free(suspects->expiry);
     split_free(suspects->split);
     free(suspects);
 }

@@ -29,7 +29,8 @@ struct suspects_place {
     int64_t offset;
 };
 /* Like a handler's start: the callback comes once, never from inside. The command is borrowed until
- * then; the type's handler of the child does it. */
+ * then; the type's handler of the child does it. One that no child has had by the job's last moment
+ * ends with ERR_EXPIRED. */
 struct handler_run *suspects_start(struct suspects *suspects, const struct job_command *command,
                                    const struct suspects_place *place, outcome_fn fn, void *arg);
 /* Like a handler's cancel. */

@@ -136,6 +136,8 @@ static void on_handler(void *arg, const struct outcome *outcome)
     }
     if (cancel_decides(attempt, outcome))
         outcome_cancelled(attempt, true);
+    else if (outcome->code == ERR_EXPIRED) /* a suspect that no child has had */
+        outcome_expired(attempt);
     else
         outcome_of_handler(attempt, outcome);
 }

@@ -178,6 +178,38 @@ def test_what_had_finished_when_its_worker_died_is_not_called_again(suspects_sta
     assert stack.wait(slow["id"])["state"] == "succeeded"
 
 
+def test_suspects_that_no_child_can_run_are_cancelled_and_expire(suspects_stack):
+    """Children read the configuration anew: while it is broken none of them can begin."""
+    stack = suspects_stack
+    both_ready(stack)
+    wait_until(lambda: sum(metric(stack, "errand_attempts_in_flight", worker) for worker in ("worker-1", "worker-2")) == 0, 90,
+               "nothing runs")
+    path = os.path.join(stack.folder, "errand.yaml")
+    with open(path, encoding="utf-8") as file:
+        right = file.read()
+    unwanted = stack.submit("probe.call", {"simulate": "slow=5000"})
+    late = stack.submit("probe.call", {"simulate": "slow=5000"}, deadline="25s")
+    name = owner(stack, 2)
+    survivor = other(name)
+    before = metric(stack, "errand_suspects_total", survivor)
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(right + "\nnonsense: true\n")
+    try:
+        pid = stack.kill(name)
+        wait_until(lambda: metric(stack, "errand_suspects_total", survivor) - before == 2, 20, "both have come again")
+        assert stack.request("DELETE", f"/v1/jobs/{unwanted['id']}").status_code < 300
+        assert stack.wait(unwanted["id"], deadline_s=8)["state"] == "cancelled"
+        ended = stack.wait(late["id"], deadline_s=40)
+    finally:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(right)
+    assert ended["state"] == "expired" and ended["error"]["code"] == "expired"
+    assert ended["finished_at"] > ended["deadline"]
+    assert set(calls_by_job(stack, [unwanted["id"], late["id"]]).values()) == {1}, "only by the worker that died"
+    stack.wait_restarted(name, pid)
+    both_ready(stack)
+
+
 # proves P-38g
 def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_comes_back(suspects_stack):
     """A second worker joins and leaves: each time the partition is taken away and comes back to its first owner, who is

@@ -4,6 +4,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/attempts.h"
 #include "consumers/suspects.h"
+#include "infra/clock.h"
 #include "schemas/envelope_attempts.h"
 #include "schemas/mem.h"
 #include "tests/unit/config_fixture.h"
@@ -243,6 +244,16 @@ static void wait_for_end(struct scene *scene, pid_t pid)
     loop_timer_stop(scene->tick);
 }
 
+/* Until a child that could not begin has come and gone. */
+static void see_one_fail(struct scene *scene)
+{
+    pid_t first = 0;
+    loop_timer_start(scene->tick, 0, 5);
+    while (children_of(getpid(), &first) == 0)
+        loop_run(scene->loop);
+    run_until(scene, no_children);
+}
+
 static bool has_call(struct scene *scene)
 {
     int fd = accept4(scene->silent_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -322,11 +333,7 @@ static void a_child_that_cannot_begin_speaks_against_nobody(void **state)
     struct scene *scene = *state;
     children_behave("stillborn");
     (void)begin(scene, "good", SENTENCE);
-    loop_timer_start(scene->tick, 0, 5);
-    pid_t first = 0;
-    while (children_of(getpid(), &first) == 0)
-        loop_run(scene->loop);
-    run_until(scene, no_children);
+    see_one_fail(scene);
     assert_int_equal(scene->over, 0);
     children_behave(NULL);
     run_until(scene, all_over);
@@ -344,6 +351,59 @@ static void a_call_is_called_off_wherever_it_is(void **state)
     suspects_cancel(begin(scene, "slow", "{}")); /* nobody has been told of it yet */
     run_until(scene, all_over);
     assert_int_equal(scene->told[1].code, ERR_CANCELLED);
+}
+
+static void what_no_child_has_is_called_off_at_once(void **state)
+{
+    struct scene *scene = *state;
+    children_behave("stillborn");
+    struct handler_run *run = begin(scene, "good", SENTENCE);
+    see_one_fail(scene);
+    suspects_cancel(run);
+    assert_int_equal(scene->over, 0);
+    run_until(scene, all_over);
+    assert_int_equal(scene->told[0].code, ERR_CANCELLED);
+    children_behave(NULL);
+    (void)begin(scene, "good", SENTENCE);
+    suspects_cancel(begin(scene, "good", SENTENCE));
+    run_until(scene, all_over);
+    assert_int_equal(scene->told[1].code, ERR_OK);
+    assert_int_equal(scene->told[2].code, ERR_CANCELLED);
+}
+
+static void what_no_child_has_ends_at_its_last_moment(void **state)
+{
+    struct scene *scene = *state;
+    children_behave("stillborn");
+    (void)begin(scene, "good", SENTENCE);
+    (void)begin(scene, "good", SENTENCE);
+    scene->commands[0].facts.not_after_ms = clock_wall_ms() + 1500;
+    scene->commands[1].facts.not_after_ms = clock_wall_ms() - 1;
+    run_until(scene, all_over);
+    assert_true(clock_wall_ms() > scene->commands[0].facts.not_after_ms);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(scene->told[i].code, ERR_EXPIRED);
+        assert_int_equal(scene->told[i].class_, ERR_CLASS_REJECT);
+    }
+    run_until(scene, no_children);
+}
+
+static void what_a_child_has_may_outlast_its_last_moment(void **state)
+{
+    struct scene *scene = *state;
+    struct handler_run *call = begin(scene, "slow", "{}");
+    run_until(scene, has_call);
+    scene->commands[0].facts.not_after_ms = clock_wall_ms() - 1;
+    (void)begin(scene, "good", SENTENCE);
+    scene->commands[1].facts.not_after_ms = clock_wall_ms() - 1;
+    loop_timer_start(scene->tick, 0, 5);
+    while (!scene->told[1].over)
+        loop_run(scene->loop);
+    assert_int_equal(scene->told[1].code, ERR_EXPIRED);
+    assert_false(scene->told[0].over);
+    suspects_cancel(call);
+    run_until(scene, all_over);
+    assert_int_equal(scene->told[0].code, ERR_CANCELLED);
 }
 
 static void the_end_kills_children_and_calls_off_what_runs_and_what_waits(void **state)
@@ -447,6 +507,9 @@ int main(int argc, char **argv)
         SCENE(a_child_that_ends_by_itself_is_no_crash),
         SCENE(a_child_that_cannot_begin_speaks_against_nobody),
         SCENE(a_call_is_called_off_wherever_it_is),
+        SCENE(what_no_child_has_is_called_off_at_once),
+        SCENE(what_no_child_has_ends_at_its_last_moment),
+        SCENE(what_a_child_has_may_outlast_its_last_moment),
         SCENE(the_end_kills_children_and_calls_off_what_runs_and_what_waits),
         SCENE(children_die_with_their_worker),
         SCENE(whoever_ends_the_group_of_processes_speaks_against_nobody),
