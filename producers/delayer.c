@@ -2,120 +2,21 @@
  * A record lies in its partition's queue until its tier's delay has passed since the broker stored
  * it; then it is published to where what is left belongs: a shorter tier, or its command topic. Its
  * offset is done when Kafka has acknowledged that. SPDX-License-Identifier: Apache-2.0 */
-#include "producers/delayer.h"
+#include "producers/delayer_internal.h"
 
-#include "infra/clock.h"
-#include "infra/kafka_consumer.h"
-#include "infra/kafka_watch.h"
-#include "producers/publish.h"
-#include "schemas/envelope.h"
 #include "schemas/mem.h"
 #include "schemas/topic.h"
-#include "schemas/window.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FETCH_BYTES_MAX     ((size_t)8 * 1024 * 1024)
-#define HELD_BYTES_MAX      ((size_t)2 * 1024 * 1024) /* of one partition */
-#define HELD_OVERHEAD_BYTES 2560
-#define CLOSE_DEADLINE_MS   3000
-#define DRAIN_MS            2000
-#define TICK_MS             500
-#define AGAIN_MS            100  /* after the producer's limit refused a record */
-#define REFUSED_AGAIN_MS    1000 /* after Kafka refused a record */
-
-struct held {
-    struct held *next;
-    struct tier_partition *partition;
-    uint64_t ticket;
-    int64_t offset;
-    int64_t release_at_ms;
-    size_t bytes;
-    struct envelope *envelope; /* NULL: no command; `value` goes to the dead letters */
-    struct err why;
-    struct span key, value; /* owned, only for what could not be read */
-};
-
-struct tier_partition {
-    struct tier_partition *next;
-    struct delayer *delayer;
-    struct kafka_partition *handle; /* NULL once revoked */
-    char *topic;
-    int32_t number;
-    int64_t delay_ms;
-    struct window *window;
-    int64_t committed;
-    struct held *first, *last; /* waiting for their time */
-    struct held *refused;      /* by Kafka: tried again, behind nobody */
-    size_t held_bytes;         /* of both */
-    struct loop_timer *timer;
-    size_t references; /* records under way, and the assignment */
-};
-
-struct delayer {
-    struct service *service;
-    const struct config *config;
-    struct loop *loop;
-    struct log *log;
-    struct kafka_consumer *consumer;
-    struct kafka_producer *producer;
-    struct publish publish;
-    char *source;
-    struct tier_partition *partitions;
-    struct loop_timer *tick, *drain_timer, *refused_timer;
-    int64_t drain_until_ms;
-    size_t under_way;
-    bool draining, closing;
-    struct kafka_watch *watch;
-    struct service_condition *kafka_ready;
-    struct metric *handed_on, *poison, *waiting;
-};
-
-static void release_due(void *arg);
+#define FETCH_BYTES_MAX   ((size_t)8 * 1024 * 1024)
+#define CLOSE_DEADLINE_MS 3000
+#define DRAIN_MS          2000
+#define TICK_MS           500
 
 /* --- partitions --- */
-
-static void held_free(struct held *held)
-{
-    union {
-        const void *from;
-        void *to;
-    } key = { .from = held->key.data }, value = { .from = held->value.data };
-    envelope_free(held->envelope);
-    free(key.to);
-    free(value.to);
-    free(held);
-}
-
-static void unref(struct tier_partition *partition)
-{
-    if (--partition->references)
-        return;
-    window_free(partition->window);
-    loop_timer_free(partition->timer);
-    free(partition->topic);
-    free(partition);
-}
-
-static void drop_list(struct tier_partition *partition, struct held *list)
-{
-    while (list) {
-        struct held *next = list->next;
-        held_free(list);
-        list = next;
-        metric_add(partition->delayer->waiting, -1);
-    }
-}
-
-static void drop_held(struct tier_partition *partition)
-{
-    drop_list(partition, partition->first);
-    drop_list(partition, partition->refused);
-    partition->first = partition->last = partition->refused = NULL;
-    partition->held_bytes = 0;
-}
 
 static int64_t delay_of(const struct config *config, struct span suffix)
 {
@@ -148,7 +49,7 @@ static void on_assign(void *arg, struct kafka_partition *handle, const struct ka
     struct span suffix;
     if (topic_parse(span_of(partition->topic), delayer->config->namespace_, &kind, &suffix))
         partition->delay_ms = delay_of(delayer->config, suffix);
-    partition->timer = loop_timer_new(delayer->loop, release_due, partition);
+    partition->timer = loop_timer_new(delayer->loop, delayer_release_due, partition);
     delayer->partitions = partition;
     kafka_partition_set_context(handle, partition);
     if (start->lost || start->reset)
@@ -185,7 +86,7 @@ static void on_revoke(void *arg, struct kafka_partition *handle, bool lost)
     if (!partition)
         return;
     loop_timer_stop(partition->timer);
-    drop_held(partition);
+    delayer_drop_held(partition);
     if (!lost)
         commit(arg); /* what is under way will be handed on twice at worst, and deduplicated */
     partition->handle = NULL;
@@ -202,7 +103,7 @@ static void on_revoked(void *arg)
             continue;
         }
         *link = partition->next;
-        unref(partition);
+        delayer_unref(partition);
     }
 }
 
@@ -218,226 +119,6 @@ static void on_committed(void *arg, const char *topic, int32_t number, int64_t o
         if (p->number == number && strcmp(p->topic, topic) == 0 && p->committed == offset)
             p->committed = -1;
     }
-}
-
-/* --- records --- */
-
-static void balance(struct tier_partition *partition)
-{
-    if (!partition->handle)
-        return;
-    if (partition->held_bytes > HELD_BYTES_MAX)
-        kafka_partition_pause(partition->handle);
-    else if (kafka_partition_is_paused(partition->handle) &&
-             partition->held_bytes <= HELD_BYTES_MAX / 2)
-        kafka_partition_resume(partition->handle);
-}
-
-/* Kafka refuses it for good (a missing right, a topic's own limit): until somebody has seen to
- * that. Whoever is not our partition any more is delivered to its next owner. */
-static void keep_refused(struct held *held)
-{
-    struct tier_partition *partition = held->partition;
-    struct delayer *delayer = partition->delayer;
-    if (delayer->closing || !partition->handle) {
-        held_free(held);
-        return;
-    }
-    held->next = partition->refused;
-    partition->refused = held;
-    partition->held_bytes += held->bytes;
-    metric_add(delayer->waiting, 1);
-    loop_timer_start(delayer->refused_timer, REFUSED_AGAIN_MS, 0);
-    balance(partition);
-}
-
-static void on_acknowledged(void *arg, enum err_code code, int32_t number, int64_t offset)
-{
-    (void)number;
-    (void)offset;
-    struct held *held = arg;
-    struct tier_partition *partition = held->partition;
-    struct delayer *delayer = partition->delayer;
-    delayer->under_way--;
-    if (code == ERR_OK) {
-        window_done(partition->window, held->ticket);
-        metric_add(held->envelope ? delayer->handed_on : delayer->poison, 1);
-        held_free(held);
-    } else {
-        keep_refused(held);
-    }
-    unref(partition);
-}
-
-static enum err_code bury(struct held *held, struct err *err)
-{
-    const struct tier_partition *partition = held->partition;
-    const struct delayer *delayer = partition->delayer;
-    struct publish_dead dead = {
-        .queue = span_of(delayer->config->queues[0].name), /* whose it was cannot be read */
-        .key = held->key,
-        .value = held->value,
-        .topic = partition->topic,
-        .partition = partition->number,
-        .offset = held->offset,
-        .reason = span_of(err_code_text(held->why.code)),
-        .detail = span_of(held->why.text),
-    };
-    return publish_dead(&delayer->publish, &dead, on_acknowledged, held, err);
-}
-
-/* From now on it is no command any more, but what goes to the dead letters. */
-static void condemn(struct held *held, struct span key, struct span value)
-{
-    held->key = (struct span){ mem_dup(key), key.size };
-    held->value = (struct span){ mem_dup(value), value.size };
-    envelope_free(held->envelope);
-    held->envelope = NULL;
-    log_write(held->partition->delayer->log, LOG_ERROR, "delayer",
-              &(struct log_about){ .err = &held->why },
-              "%s/%d: the record at offset %" PRId64 " cannot be handed on; to the dead letters",
-              held->partition->topic, held->partition->number, held->offset);
-}
-
-/* A stranger's command that is larger on the next topic than it was here. */
-static void condemn_large(struct held *held)
-{
-    struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
-    struct err unencoded;
-    if (envelope_encode_command(&held->envelope->command, &value, &unencoded))
-        buf_reset(&value);
-    condemn(held, (struct span){ 0 }, buf_span(&value));
-    buf_free(&value);
-}
-
-/* To where it belongs now. False when the producer is full. */
-static bool publish_held(struct held *held)
-{
-    struct tier_partition *partition = held->partition;
-    struct delayer *delayer = partition->delayer;
-    partition->references++;
-    delayer->under_way++;
-    enum err_code code = ERR_LIMIT;
-    if (held->envelope)
-        code = publish_handoff(&delayer->publish, &held->envelope->command, clock_wall_ms(),
-                               on_acknowledged, held, &held->why);
-    if (code == ERR_LIMIT) {
-        if (held->envelope)
-            condemn_large(held);
-        struct err err;
-        code = bury(held, &err);
-    }
-    if (code == ERR_OK)
-        return true;
-    partition->references--;
-    delayer->under_way--;
-    return false;
-}
-
-/* The head's time has come. False when it stays. */
-static bool hand_on(struct tier_partition *partition)
-{
-    struct held *held = partition->first;
-    struct held *next = held->next;
-    size_t bytes = held->bytes;
-    if (!publish_held(held))
-        return false;
-    partition->first = next;
-    if (!partition->first)
-        partition->last = NULL;
-    partition->held_bytes -= bytes;
-    metric_add(partition->delayer->waiting, -1);
-    return true;
-}
-
-static void try_refused(struct tier_partition *partition)
-{
-    while (partition->refused && partition->handle) {
-        struct held *held = partition->refused;
-        struct held *next = held->next;
-        size_t bytes = held->bytes;
-        if (!publish_held(held)) {
-            loop_timer_start(partition->delayer->refused_timer, REFUSED_AGAIN_MS, 0);
-            break;
-        }
-        partition->refused = next;
-        partition->held_bytes -= bytes;
-        metric_add(partition->delayer->waiting, -1);
-    }
-    balance(partition);
-}
-
-static void on_refused_timer(void *arg)
-{
-    struct delayer *delayer = arg;
-    if (delayer->draining)
-        return;
-    for (struct tier_partition *p = delayer->partitions; p; p = p->next)
-        try_refused(p);
-}
-
-static void release_due(void *arg)
-{
-    struct tier_partition *partition = arg;
-    if (partition->delayer->draining || !partition->handle)
-        return;
-    while (partition->first) {
-        int64_t wait_ms = partition->first->release_at_ms - clock_wall_ms();
-        if (wait_ms <= 0 && hand_on(partition))
-            continue;
-        loop_timer_start(partition->timer, wait_ms > 0 ? wait_ms : AGAIN_MS, 0);
-        break;
-    }
-    balance(partition);
-}
-
-/* Whoever names a queue that is not configured would be refused by Kafka, for ever. */
-static enum err_code check_command(struct held *held)
-{
-    const struct config *config = held->partition->delayer->config;
-    if (held->envelope->kind != ENVELOPE_COMMAND)
-        return err_set(&held->why, ERR_ENVELOPE_INVALID, "an event on a delay topic");
-    struct span queue = held->envelope->command.facts.queue;
-    if (!config_find_queue(config, queue))
-        return err_field(&held->why, ERR_ENVELOPE_INVALID, "queue",
-                         "the configuration has no queue \"%.*s\"", SPAN_ARG(queue));
-    return ERR_OK;
-}
-
-static void read_command(struct held *held, const struct kafka_record *record)
-{
-    enum err_code code = envelope_decode(record->value, &held->envelope, &held->why);
-    if (code == ERR_OK)
-        code = check_command(held);
-    if (code == ERR_OK)
-        return;
-    held->release_at_ms = 0;
-    condemn(held, record->key, record->value);
-}
-
-static void on_record(void *arg, const struct kafka_record *record)
-{
-    struct delayer *delayer = arg;
-    struct tier_partition *partition = kafka_partition_context(record->partition);
-    if (!partition || !partition->handle)
-        return;
-    struct held *held = MEM_NEW(*held);
-    held->partition = partition;
-    held->offset = record->offset;
-    held->ticket = window_add(partition->window, record->offset);
-    held->bytes = record->value.size + HELD_OVERHEAD_BYTES;
-    held->release_at_ms = record->timestamp_ms + partition->delay_ms;
-    read_command(held, record);
-    if (partition->last)
-        partition->last->next = held;
-    else
-        partition->first = held;
-    partition->last = held;
-    partition->held_bytes += held->bytes;
-    metric_add(delayer->waiting, 1);
-    if (partition->first == held)
-        release_due(partition);
-    balance(partition);
 }
 
 /* --- start and end --- */
@@ -507,7 +188,7 @@ static enum err_code open_consumer(struct delayer *delayer, struct err *err)
         .on_assign = on_assign,
         .on_revoke = on_revoke,
         .on_revoked = on_revoked,
-        .on_record = on_record,
+        .on_record = delayer_record,
         .on_committed = on_committed,
     };
     enum err_code code = kafka_consumer_open(delayer->loop, &options, &delayer->consumer, err);
@@ -538,7 +219,7 @@ enum err_code delayer_open(struct service *service, struct delayer **ret_delayer
     delayer->log = service_log(service);
     delayer->kafka_ready = service_condition_new(service, "kafka");
     delayer->tick = loop_timer_new(delayer->loop, on_tick, delayer);
-    delayer->refused_timer = loop_timer_new(delayer->loop, on_refused_timer, delayer);
+    delayer->refused_timer = loop_timer_new(delayer->loop, delayer_retry_refused, delayer);
     open_metrics(delayer);
     enum err_code code = open_producer(delayer, err);
     if (code == ERR_OK)
@@ -587,7 +268,7 @@ void delayer_close(struct delayer *delayer)
 {
     if (!delayer)
         return;
-    delayer->draining = delayer->closing = true;
+    delayer->draining = true;
     leave(delayer);
     kafka_producer_close(delayer->producer);
     kafka_watch_stop(delayer->watch);
