@@ -12,6 +12,13 @@ void outcome_fail(struct outcome *outcome, const struct err *err)
              err->text);
 }
 
+void outcome_fail_code(struct outcome *outcome, enum err_code code)
+{
+    struct err err;
+    err_set(&err, code, "%s", err_title(code));
+    outcome_fail(outcome, &err);
+}
+
 enum err_code handler_new(const struct handler_tools *tools, const struct config_type *type,
                           struct handler **ret_handler, struct err *err)
 {

@@ -26,6 +26,8 @@ typedef void (*outcome_fn)(void *arg, const struct outcome *outcome);
 
 /* Fills `outcome` with a failure from `err` (its code's class). */
 void outcome_fail(struct outcome *outcome, const struct err *err);
+/* The same with the code's own text. */
+void outcome_fail_code(struct outcome *outcome, enum err_code code);
 
 /* What a running attempt is to its handler; freed by the handler after the callback. */
 struct handler_run;

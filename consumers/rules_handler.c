@@ -183,10 +183,8 @@ static void call_off(struct handler_run *run)
     rules_cancel(run);
     if (!pooled)
         run_free(run);
-    struct err err;
     struct outcome outcome;
-    err_set(&err, ERR_CANCELLED, "%s", err_title(ERR_CANCELLED));
-    outcome_fail(&outcome, &err);
+    outcome_fail_code(&outcome, ERR_CANCELLED);
     fn(arg, &outcome);
 }
 

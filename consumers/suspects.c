@@ -113,10 +113,8 @@ static void tell(struct handler_run *run, const struct outcome *outcome)
 
 static void tell_code(struct handler_run *run, enum err_code code)
 {
-    struct err err;
     struct outcome outcome;
-    err_set(&err, code, "%s", err_title(code));
-    outcome_fail(&outcome, &err);
+    outcome_fail_code(&outcome, code);
     tell(run, &outcome);
 }
 

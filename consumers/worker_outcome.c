@@ -7,6 +7,7 @@
 #include "infra/clock.h"
 #include "schemas/mem.h"
 #include "schemas/mutant.h"
+#include "schemas/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -250,11 +251,10 @@ static void log_failure(const struct attempt *attempt, enum log_level level, con
     id_text(&facts->id, id);
     struct log_about about = {
         .job_id = span_of(id),
+        .trace_id = trace_id_in(facts->traceparent),
         .request_id = facts->request_id,
         .err = &attempt->failure,
     };
-    if (facts->traceparent.size >= 35) /* version-traceid-... */
-        about.trace_id = (struct span){ (const char *)facts->traceparent.data + 3, 32 };
     log_write(attempt->partition->worker->log, level, "worker", &about, "%.*s attempt %u %s",
               SPAN_ARG(facts->type), attempt->command->attempt, what);
 }

@@ -3,6 +3,7 @@
 
 #include "schemas/timefmt.h"
 #include "schemas/topic.h"
+#include "schemas/trace.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -139,8 +140,7 @@ void job_json(const struct job_record *record, const char *namespace_, int64_t n
     result(out, record);
     failure(out, record);
     command(out, record, namespace_);
-    if (facts->traceparent.size >= 35)
-        text(out, "trace_id", (struct span){ (const char *)facts->traceparent.data + 3, 32 });
+    text(out, "trace_id", trace_id_in(facts->traceparent));
     links(out, &facts->id);
     buf_add_char(out, '}');
 }

@@ -68,6 +68,13 @@ bool trace_parse(struct span traceparent, struct trace *ret)
     return true;
 }
 
+struct span trace_id_in(struct span traceparent)
+{
+    if (traceparent.size < TRACE_ID_AT + TRACE_ID_DIGITS)
+        return (struct span){ 0 };
+    return (struct span){ (const char *)traceparent.data + TRACE_ID_AT, TRACE_ID_DIGITS };
+}
+
 static char *put_hex(char *out, const uint8_t *bytes, size_t size)
 {
     static const char digits[] = "0123456789abcdef";

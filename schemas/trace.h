@@ -20,6 +20,8 @@ struct trace {
 /* To the letter of the standard: lower-case hex, ids not all zero, version ff never; of versions
  * above 00 the part that 00 defines. thread: any, as all of this */
 bool trace_parse(struct span traceparent, struct trace *ret);
+/* Where a traceparent has its trace id, unlooked at; empty when it is too short for one. */
+struct span trace_id_in(struct span traceparent);
 /* As version 00. */
 void trace_format(const struct trace *trace, char ret[TRACE_TEXT_SIZE]);
 /* A new trace, sampled: nobody decided before us, and a job's trace is wanted. */

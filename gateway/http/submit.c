@@ -110,14 +110,10 @@ static void answer_accepted(struct submitting *submitting, const struct job_reco
 static void tell_unknown(const struct submitting *submitting)
 {
     char text[ID_TEXT_SIZE];
-    struct trace trace;
-    char trace_id[33] = "";
     id_text(&submitting->command.facts.id, text);
-    if (trace_parse(span_of(submitting->traceparent), &trace))
-        snprintf(trace_id, sizeof trace_id, "%.32s", submitting->traceparent + 3);
     struct log_about about = {
         .job_id = span_of(text),
-        .trace_id = span_of(trace_id),
+        .trace_id = trace_id_in(span_of(submitting->traceparent)),
         .request_id = submitting->req ? http_request_id(submitting->req) : (struct span){ 0 },
     };
     log_write(submitting->gateway->log, LOG_WARN, "gateway", &about,

@@ -130,6 +130,8 @@ static void open_scene(struct scene *scene, const char *rule, size_t threads_max
 static void close_scene(struct scene *scene)
 {
     scene->handler->free(scene->handler);
+    assert_int_equal(scene->left, 0); /* and their commands, their arguments have gone */
+    sem_post(&gate);                  /* whoever waits there outlasts the handler */
     loop_free(scene->loop);
     free(scene->type.rule);
     sem_destroy(&gate);
@@ -229,17 +231,6 @@ static void start_to_be_ended(struct scene *scene)
     assert_non_null(scene->handler->start(scene->handler, &job->command, on_end, job));
 }
 
-static void end_scene(struct scene *scene)
-{
-    scene->handler->free(scene->handler);
-    assert_int_equal(scene->left, 0); /* and their commands, their arguments have gone */
-    sem_post(&gate);
-    loop_free(scene->loop);
-    free(scene->type.rule);
-    sem_destroy(&gate);
-    sem_destroy(&begun);
-}
-
 static void a_blocking_rule_may_outlast_its_handler(void **state)
 {
     (void)state;
@@ -248,7 +239,7 @@ static void a_blocking_rule_may_outlast_its_handler(void **state)
     start_to_be_ended(&scene);
     assert_true(wait_for(&begun));
     start_to_be_ended(&scene); /* to be refused, which nobody has heard yet */
-    end_scene(&scene);
+    close_scene(&scene);
 }
 
 static void what_has_not_begun_does_not_begin_when_its_handler_has_gone(void **state)
@@ -258,7 +249,7 @@ static void what_has_not_begun_does_not_begin_when_its_handler_has_gone(void **s
     open_scene(&scene, "quick", 0);
     start_to_be_ended(&scene);
     start_to_be_ended(&scene);
-    end_scene(&scene);
+    close_scene(&scene);
 }
 
 static void a_rule_that_is_not_there_is_a_mistake_of_the_configuration(void **state)

@@ -301,8 +301,8 @@ static void test_the_rate_is_kept_to_and_used(void **state)
     struct scene *scene = *state;
     begin(scene);
     scene->target.rate_count = 200;
-    scene->target.burst =
-        100; /* half a second's worth: a machine that stalls for less loses nothing */
+    /* Half a second's worth: a machine that stalls for less loses nothing. */
+    scene->target.burst = 100;
     hire(scene);
     int64_t calls = 0;
     int64_t began_ms = clock_monotonic_ms();

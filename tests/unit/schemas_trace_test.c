@@ -19,6 +19,8 @@ static void test_a_traceparent_goes_there_and_back(void **state)
     struct trace trace;
     char text[TRACE_TEXT_SIZE];
     assert_true(trace_parse(span_of("00-" TRACE_ID "-" SPAN_ID "-01"), &trace));
+    assert_true(span_is(trace_id_in(span_of("00-" TRACE_ID "-" SPAN_ID "-01")), TRACE_ID));
+    assert_int_equal(trace_id_in(span_of("00-0af7")).size, 0);
     assert_string_equal(trace.trace_id, TRACE_ID);
     assert_string_equal(trace.span_id, SPAN_ID);
     assert_int_equal(trace.flags, TRACE_SAMPLED);
