@@ -8,17 +8,17 @@ import shutil
 import subprocess
 import sys
 
-DOCKERFILE = "infra/deploy/Dockerfile"
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "system"))
+from dockerfile import instructions  # noqa: E402 (the path comes first)
+
 BARE = "infra/deploy/bare-debian.sh"
 SUITE = "trixie"
 
 
 def stages():
-    """[[(instruction, rest)]], lines joined and comments left out."""
-    with open(DOCKERFILE, encoding="utf-8") as file:
-        lines = "".join(line for line in file if not line.startswith("#")).replace("\\\n", " ").splitlines()
+    """[[(instruction, rest)]]"""
     found = []
-    for name, rest in (line.split(None, 1) for line in lines if line.strip()):
+    for name, rest in instructions():
         if name == "FROM":
             assert rest.split()[0] == f"debian:{SUITE}-slim", rest
             found.append([])

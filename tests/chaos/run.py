@@ -17,12 +17,11 @@ import yaml
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "system"))
-from chaos import Chaos, found, percentile  # noqa: E402 (the path comes first)
+from chaos import STOP_S, Chaos, found, percentile  # noqa: E402 (the path comes first)
 from conftest import LOCAL, TESTS, load, merged  # noqa: E402
 from stack import Stack  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
-SESSION_S = 4
 ROUND_S = 150
 CALM_SHARE = 0.6  # of the faults are let heal before the next; only what came after calm counts as a time of recovery
 CALM_S = 7
@@ -34,8 +33,8 @@ def faults_of(chaos):
     """Everything there is to do, once each."""
     one = ["worker-1", "worker-2", "recorder-1", "delayer-1", "gateway-1"]
     todo = [lambda name=name: chaos.kill(name) for name in one]
-    todo += [lambda name=name: chaos.stop(name, for_s=1.5 * SESSION_S) for name in one[:4]]
-    todo += [lambda: chaos.kill("worker-1", "worker-2"), lambda: chaos.kill(*one), lambda: chaos.restart("worker-1"),
+    todo += [lambda name=name: chaos.stop(name, for_s=STOP_S) for name in one[:4]]
+    todo += [lambda: chaos.lose_redis(chaos.copy_redis()), lambda: chaos.kill("worker-1", "worker-2"), lambda: chaos.kill(*one), lambda: chaos.restart("worker-1"),
              lambda: chaos.restart("gateway-1"), chaos.flushall, chaos.lose_redis, lambda: chaos.kill("redis"),
              lambda: chaos.stop("redis", for_s=10), lambda: chaos.kill("broker"), chaos.cut_power]
     chaos.chance.shuffle(todo)
@@ -54,13 +53,13 @@ def memory_and_files(stack):
 
 
 def refold(stack):
-    """Records a second when the view is made again from nothing."""
+    """How many keys there are, and keys a second when the view is made again from nothing."""
     redis = stack.redis()
-    records = redis.dbsize()
+    keys = redis.dbsize()
     began = time.monotonic()
     redis.flushall()
     wait_until(lambda: redis.hexists("errand:view", "certificate"), 300, "the view is whole again")
-    return records, records / (time.monotonic() - began)
+    return keys, keys / (time.monotonic() - began)
 
 
 def one_round(stack, folder, args, seed):
@@ -90,7 +89,7 @@ def text_of(report):
         figures = [percentile([entry[key] for entry in entries], share) / 1000
                    for key in ("felt_ms", "longest_ms") for share in (0.5, 0.99)]
         lines.append(f"{name:54} {len(entries):5} " + " ".join(f"{figure:7.2f}" for figure in figures))
-    lines += ["", f"refold: {report['refold_records']} keys at {report['refold_per_s']:.0f} records/s", "",
+    lines += ["", f"refold: {report['refold_keys']} keys at {report['refold_keys_per_s']:.0f} keys/s", "",
               f"{'daemon':12} PSS KiB (open files), after each round"]
     for name in DAEMONS:
         lines.append(f"{name:12} " + " ".join(f"{seen[name][0]}({seen[name][1]})" for seen in report["memory"]))
@@ -135,7 +134,7 @@ def main():
             if found(verdict):
                 print(json.dumps(verdict["findings"][:20], indent=1), file=sys.stderr)
                 break
-        report["refold_records"], report["refold_per_s"] = refold(stack)
+        report["refold_keys"], report["refold_keys_per_s"] = refold(stack)
     finally:
         report["seconds"] = round(time.monotonic() - began)
         if report["found"]:

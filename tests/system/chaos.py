@@ -9,7 +9,6 @@ import os
 import random
 import shutil
 import signal
-import subprocess
 import time
 
 import processes
@@ -27,6 +26,7 @@ KINDS = [
     ("probe.call", {"simulate": "status=400"}, [], 0.08),
 ]
 PLAIN = 2  # so many of them, the first ones, are done at once: how late they end tells how long a fault was felt
+STOP_S = 6  # longer than the session of a worker on a broker of our own, which is 4 s
 DRAIN_S = 90
 READS_MAX = 500
 USUAL_MS = 1000  # a plain job that takes longer has felt something
@@ -45,7 +45,7 @@ def percentile(values, share):
 class Chaos:
     """Use as a context: the loads run inside, the verdict is asked for after it."""
 
-    def __init__(self, stack, folder, rate, duration_s, seed, kinds=None):
+    def __init__(self, stack, folder, rate, duration_s, seed):
         self.stack = stack
         self.folder = folder
         self.chance = random.Random(seed)
@@ -55,7 +55,7 @@ class Chaos:
         self.loads = [
             Load(stack, job_type, payload, folder / f"ids-{i}", rate=max(1, round(rate * share)), duration_s=duration_s,
                  options=["--mode", "e2e", "--history", str(folder / f"history-{i}"), *options])
-            for i, (job_type, payload, options, share) in enumerate(kinds or KINDS)]
+            for i, (job_type, payload, options, share) in enumerate(KINDS)]
 
     def __enter__(self):
         self.loads[0].wait_accepted(self.chance.randrange(20, 60))
@@ -165,11 +165,11 @@ class Chaos:
             lines += [json.loads(line) for line in (self.folder / f"history-{i}").read_text().splitlines()]
         return lines
 
-    def read_again(self, limit=READS_MAX):
+    def read_again(self):
         """Some of all jobs are read once more, now that all is over."""
         ids = [job_id for ids in self.ids for job_id in ids]
         lines = []
-        for job_id in self.chance.sample(ids, min(limit, len(ids))):
+        for job_id in self.chance.sample(ids, min(READS_MAX, len(ids))):
             begin = now_ms()
             response = self.stack.read(job_id)
             line = {"do": "read", "id": job_id, "begin": begin, "end": now_ms(), "status": response.status_code}
@@ -180,7 +180,7 @@ class Chaos:
             lines.append(line)
         return lines
 
-    def verdict(self, *options, reads=READS_MAX):
+    def verdict(self, *options):
         """Heals, lets what was accepted come to its end, reads, and judges; returns the verdict."""
         for name in self.stack.status():
             if not name.startswith(("broker", "redis")):
@@ -201,7 +201,7 @@ class Chaos:
             return set(found(verdict)) - {"lost", "view"} or not found(verdict)
         with contextlib.suppress(AssertionError):  # then the verdict says what has not
             wait_until(ended, DRAIN_S, "all that was accepted ends")
-        lines += self.read_again(reads)
+        lines += self.read_again()
         return judged()
 
     def felt(self, calm_s=0):

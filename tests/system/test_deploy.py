@@ -17,10 +17,10 @@ import pytest
 import redis
 
 from conftest import LOCAL, ROOT
+from dockerfile import DOCKERFILE, instructions
 from waiting import wait_until
 
 DEPLOY = os.path.join(ROOT, "infra", "deploy")
-DOCKERFILE = os.path.join(DEPLOY, "Dockerfile")
 UNITS = os.path.join(DEPLOY, "systemd")
 DAEMONS = ["gateway", "worker", "recorder", "delayer", "simulator"]
 OWN = [*DAEMONS, "init", "topics", "errand"]
@@ -224,16 +224,9 @@ def test_redis_takes_its_arguments_and_the_password(compose, image_files, tmp_pa
 
 # --- the image ---------------------------------------------------------------------------------------------------------
 
-def dockerfile():
-    """The instructions as (name, rest), lines joined and comments left out."""
-    with open(DOCKERFILE, encoding="utf-8") as file:
-        lines = "".join(line for line in file if not line.startswith("#")).replace("\\\n", " ")
-    return [tuple(line.split(None, 1)) for line in lines.splitlines() if line.strip()]
-
-
 def dockerfile_words(name):
     """The words of the last such instruction in its JSON form."""
-    rest = [rest for instruction, rest in dockerfile() if instruction == name][-1]
+    rest = [rest for instruction, rest in instructions() if instruction == name][-1]
     return json.loads(rest[rest.index("["):])
 
 
@@ -243,21 +236,21 @@ def test_the_dockerfile_is_clean():
 
 
 def test_the_image_holds_every_role_and_no_secret(compose):
-    instructions = dockerfile()
-    installed = re.findall(r"\berrand[\w-]*(?= )", " ".join(r for n, r in instructions if n == "RUN" and "/out/bin" in r))
+    told = instructions()
+    installed = re.findall(r"\berrand[\w-]*(?= )", " ".join(r for n, r in told if n == "RUN" and "/out/bin" in r))
     for name in DAEMONS:
         program = compose["services"][name]["command"][0]
         assert program == f"errand-{name}" and program in installed
-    assert [rest for name, rest in instructions if name == "USER"][-1] == "10001:10001"
-    assert ("STOPSIGNAL", "SIGTERM") in instructions
-    assert [rest for name, rest in instructions if name == "ENV"] == ["ERRAND_CONFIG=/etc/errand/errand.yaml"]
+    assert [rest for name, rest in told if name == "USER"][-1] == "10001:10001"
+    assert ("STOPSIGNAL", "SIGTERM") in told
+    assert [rest for name, rest in told if name == "ENV"] == ["ERRAND_CONFIG=/etc/errand/errand.yaml"]
     with open(os.path.join(DEPLOY, "make-secrets.sh"), encoding="utf-8") as file:
         assert "ERRAND_USER:-10001" in file.read(), "the image's user owns the secrets"
 
 
 def test_every_step_of_the_image_is_plain(bin_folder):
     """What RUN runs a shell can read, and what is copied is there."""
-    for name, rest in dockerfile():
+    for name, rest in instructions():
         if name == "RUN":
             done = run("sh", "-n", "-c", rest)
             assert done.returncode == 0, done.stderr
