@@ -188,8 +188,10 @@ void view_claim(struct view *view, const struct id *id,
     key_of(view, VIEW_KEY, id, &key);
     claim_text(&value, fingerprint, now_ms, 'u');
     char until[24];
-    snprintf(until, sizeof until, "%" PRId64,
-             forget_at_ms < now_ms + CLAIM_TTL_MS ? forget_at_ms : now_ms + CLAIM_TTL_MS);
+    int64_t until_ms = now_ms + CLAIM_TTL_MS;
+    if (forget_at_ms < until_ms && !MUTANT(claim_outlives_job))
+        until_ms = forget_at_ms;
+    snprintf(until, sizeof until, "%" PRId64, until_ms);
     struct span argv[] = { span_of("SET"), buf_span(&key),  buf_span(&value), span_of("NX"),
                            span_of("GET"), span_of("PXAT"), span_of(until) };
     redis_command(view->use.redis, on_claimed, reading, 7, argv);

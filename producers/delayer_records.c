@@ -5,6 +5,7 @@
 
 #include "infra/clock.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
@@ -78,7 +79,7 @@ static void keep_refused(struct held *held)
 {
     struct tier_partition *partition = held->partition;
     struct delayer *delayer = partition->delayer;
-    if (!partition->handle) {
+    if (!partition->handle || MUTANT(refused_dropped)) {
         held_free(held);
         return;
     }
