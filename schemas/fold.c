@@ -48,8 +48,8 @@ static bool is_newer(const struct job_event *event, const struct job_record *rec
 /* The id of an idempotency key comes again when its job is forgotten: that is another job. */
 static bool is_over(const struct job_facts *life, const struct job_facts *other)
 {
-    return life->forget_at_ms && life->forget_at_ms <= other->created_at_ms &&
-           !MUTANT(one_life_an_id);
+    return life->created_at_ms < other->created_at_ms &&
+           life->forget_at_ms <= other->created_at_ms && !MUTANT(one_life_an_id);
 }
 
 bool fold_event(const struct job_record *record, const struct job_event *event, int64_t offset,

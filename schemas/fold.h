@@ -6,8 +6,8 @@
  *   - events are ordered by (turn, attempt, phase); one that is not newer than the record changes
  * nothing; a job that was held where it is goes on within its attempt, when the hold has ended,
  *   - the first terminal event wins, whatever its turn; after it nothing changes.
- *   - a job that is created when the record is to be forgotten already is another one, with the
- * same idempotency key: it begins anew, and what still comes of the one before changes nothing.
+ *   - a job that is created later, when the record is to be forgotten already, is another one, with
+ * the same idempotency key: it begins anew, and what still comes of the one before changes nothing.
  *
  * The job's first command gives a record of its own (state queued or scheduled) for the time before
  * any event. A reader merges the two: whatever the order in which they were written, the answer is

@@ -1,6 +1,6 @@
 /* The recorder's side: whatever events come in whatever order, folded in memory or by way of Redis,
- * a job moves along legal moves only, a terminal record never changes, and a log that is read again
- * changes nothing.
+ * a job moves along legal moves only, a terminal record never changes until its id belongs to
+ * another job, which never gives it back, and a log that is read again changes nothing.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/envelope.h"
 #include "schemas/fold.h"
@@ -8,6 +8,7 @@
 
 #define EVENTS_MAX 64
 #define NOW_MS     INT64_C(1764115200000)
+#define LATER_MS   128 /* some records are to be forgotten by then, some are not */
 
 static const char *const texts[] = { "", "1", "\"text\"", "target_status" };
 
@@ -18,13 +19,14 @@ struct step {
 
 static struct job_event event_of(struct step step)
 {
+    int64_t created_at_ms = NOW_MS + (step.shape & 0x80 ? LATER_MS : 0);
     return (struct job_event){
         .facts = { .id = { .bytes = { 1 } },
                    .effect_id = { .bytes = { 1 } },
                    .type = SPAN_LIT("t"),
                    .queue = SPAN_LIT("q"),
-                   .created_at_ms = NOW_MS,
-                   .forget_at_ms = NOW_MS + step.more,
+                   .created_at_ms = created_at_ms,
+                   .forget_at_ms = created_at_ms + step.more,
                    .origin_offset = -1 },
         .kind = (enum job_event_kind)(1 + step.shape % (JOB_EVENT_END - 1)),
         .turn = step.order & 7,
@@ -59,6 +61,13 @@ static bool is_ahead(const struct job_record *next, const struct job_record *rec
     return next->phase > record->phase || record->state == JOB_HELD; /* held where it is */
 }
 
+/* Whether the first job was to be forgotten when the second was created. */
+static bool comes_after(const struct job_facts *first, const struct job_facts *second)
+{
+    return second->created_at_ms > first->created_at_ms &&
+           second->created_at_ms >= first->forget_at_ms;
+}
+
 static void require_step(const struct job_record *record, const struct job_record *next,
                          const struct job_event *event, int64_t offset)
 {
@@ -66,8 +75,9 @@ static void require_step(const struct job_record *record, const struct job_recor
     FUZZ_REQUIRE(next->state == job_event_state(event->kind));
     FUZZ_REQUIRE(next->version == offset);
     FUZZ_REQUIRE(terminal == (next->finished_at_ms != 0));
-    if (!record)
+    if (!record || comes_after(&record->facts, &event->facts))
         return;
+    FUZZ_REQUIRE(!comes_after(&event->facts, &record->facts));
     FUZZ_REQUIRE(!job_state_is_terminal(record->state));
     FUZZ_REQUIRE(job_state_may_move(record->state, next->state));
     FUZZ_REQUIRE(terminal || is_ahead(next, record));

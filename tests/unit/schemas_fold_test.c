@@ -282,6 +282,10 @@ static void a_forgotten_job_s_id_begins_anew(void **state)
     assert_false(fold_event(&second, &before, 3, &unused)); /* what still comes of the one before */
     after.facts.created_at_ms--;
     assert_false(fold_event(&first, &after, 2, &unused)); /* that was the same job */
+    struct job_event never_kept = before;
+    never_kept.facts.forget_at_ms = never_kept.facts.created_at_ms;
+    assert_true(fold_event(NULL, &never_kept, 1, &first));
+    assert_false(fold_event(&first, &never_kept, 2, &unused)); /* and so is that */
 
     struct job_command command = { .facts = before.facts, .attempt = 1 };
     assert_true(fold_command(NULL, &command, 3, 1, &first));
