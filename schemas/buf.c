@@ -4,7 +4,6 @@
 #include "schemas/mem.h"
 #include "schemas/utf8.h"
 
-#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -81,22 +80,35 @@ void buf_add_char(struct buf *buf, char c)
 void buf_add_int(struct buf *buf, int64_t value)
 {
     char text[24];
-    int size = snprintf(text, sizeof text, "%" PRId64, value);
-    buf_add(buf, text, (size_t)size);
+    char *at = text + sizeof text;
+    uint64_t left = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        *--at = (char)('0' + left % 10);
+        left /= 10;
+    } while (left);
+    if (value < 0)
+        *--at = '-';
+    buf_add(buf, at, (size_t)(text + sizeof text - at));
 }
 
+/* Printed where it is to stand when there is room, which takes half the time of counting first. */
 void buf_printf(struct buf *buf, const char *format, ...)
 {
+    size_t room = buf->overflow || !buf->data ? 0 : buf->capacity - buf->size;
     va_list args;
     va_start(args, format);
-    int size = vsnprintf(NULL, 0, format, args);
+    int size = vsnprintf(room ? buf->data + buf->size : NULL, room, format, args);
     va_end(args);
-    if (size < 0 || !buf_reserve(buf, (size_t)size))
-        return;
-    va_start(args, format);
-    vsnprintf(buf->data + buf->size, (size_t)size + 1, format, args);
-    va_end(args);
-    buf->size += (size_t)size;
+    bool fits = size >= 0 && buf_reserve(buf, (size_t)size);
+    if (fits && (size_t)size >= room) {
+        va_start(args, format);
+        vsnprintf(buf->data + buf->size, (size_t)size + 1, format, args);
+        va_end(args);
+    }
+    if (fits)
+        buf->size += (size_t)size;
+    if (buf->data)
+        buf->data[buf->size] = '\0'; /* what was cut off is taken back */
 }
 
 void buf_add_json_string(struct buf *buf, struct span text)
@@ -134,5 +146,20 @@ void buf_add_hex(struct buf *buf, struct span bytes)
     for (size_t i = 0; i < bytes.size; i++) {
         buf_add_char(buf, digits[p[i] >> 4]);
         buf_add_char(buf, digits[p[i] & 15]);
+    }
+}
+
+void buf_add_percent_encoded(struct buf *buf, struct span text)
+{
+    static const char digits[] = "0123456789ABCDEF";
+    static const char unreserved[] = "-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                                     "abcdefghijklmnopqrstuvwxyz";
+    const unsigned char *c = text.data;
+    for (size_t i = 0; i < text.size; i++) {
+        const char escape[] = { '%', digits[c[i] >> 4], digits[c[i] & 15] };
+        if (memchr(unreserved, c[i], sizeof unreserved - 1))
+            buf_add_char(buf, (char)c[i]);
+        else
+            buf_add(buf, escape, sizeof escape);
     }
 }

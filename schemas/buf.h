@@ -45,6 +45,8 @@ void buf_printf(struct buf *buf, const char *format, ...) __attribute__((format(
  * escaped, so the result is valid JSON whatever the bytes are. */
 void buf_add_json_string(struct buf *buf, struct span text);
 void buf_add_hex(struct buf *buf, struct span bytes);
+/* For a URL's parts: all but RFC 3986's unreserved characters as %XX. */
+void buf_add_percent_encoded(struct buf *buf, struct span text);
 
 static inline struct span buf_span(const struct buf *buf)
 {

@@ -18,6 +18,8 @@ typedef Errand__V1__Event pb_event;
 typedef Errand__V1__Failure pb_failure;
 typedef Errand__V1__Record pb_record;
 typedef Errand__V1__Envelope pb_envelope;
+typedef Errand__V1__Redrive pb_redrive;
+typedef Errand__V1__Resolution pb_resolution;
 
 /* What decoding may take, beside the object itself: every byte of input can at worst become one
  * small allocation. */
@@ -89,6 +91,16 @@ static void id_in(struct checker *checker, const char *field, ProtobufCBinaryDat
         reject(checker, field, "is not 16 bytes");
 }
 
+/* What is not known is carried on; a field without a number could not be read again. */
+static const void *unknown_in(struct checker *checker, const ProtobufCMessage *in)
+{
+    for (unsigned i = 0; i < in->n_unknown_fields; i++) {
+        if (in->unknown_fields[i].tag == 0)
+            reject(checker, "a field", "has the number 0");
+    }
+    return in;
+}
+
 static void labels_in(struct checker *checker, struct envelope_arena *arena, const pb_facts *in,
                       struct job_facts *out)
 {
@@ -107,9 +119,23 @@ static void labels_in(struct checker *checker, struct envelope_arena *arena, con
     for (size_t i = 0; i < in->n_labels; i++) {
         labels[i].name = text_in(checker, "labels.name", in->labels[i]->name);
         labels[i].value = text_in(checker, "labels.value", in->labels[i]->value);
+        labels[i].unknown = unknown_in(checker, &in->labels[i]->base);
     }
     out->labels = labels;
     out->label_count = in->n_labels;
+}
+
+static void redrive_in(struct checker *checker, const pb_redrive *in, struct job_redrive *out)
+{
+    if (!in)
+        return;
+    out->number = in->number;
+    id_in(checker, "redrive.of", in->of, &out->of);
+    out->batch = text_in(checker, "redrive.batch", in->batch);
+    out->edit = text_in(checker, "redrive.edit", in->edit);
+    out->unknown = unknown_in(checker, &in->base);
+    if (in->number == 0)
+        reject(checker, "redrive.number", "counts from 1");
 }
 
 static void facts_in(struct checker *checker, struct envelope_arena *arena, const pb_facts *in,
@@ -138,7 +164,8 @@ static void facts_in(struct checker *checker, struct envelope_arena *arena, cons
     out->request_id = text_in(checker, "request_id", in->request_id);
     out->origin_partition = partition_in(checker, "origin", in->origin_partition);
     out->origin_offset = offset_in(checker, "origin", in->origin_offset_plus_1);
-    out->unknown = in;
+    redrive_in(checker, in->redrive, &out->redrive);
+    out->unknown = unknown_in(checker, &in->base);
     if (in->fingerprint.len != 0 && in->fingerprint.len != JOB_FINGERPRINT_SIZE)
         reject(checker, "fingerprint", "is not 16 bytes");
     if (out->type.size == 0 || out->queue.size == 0)
@@ -157,6 +184,7 @@ static void failure_in(struct checker *checker, const pb_failure *in, struct job
     out->detail = text_in(checker, "failure.detail", in->detail);
     out->attempt = in->attempt;
     out->status = in->status;
+    out->unknown = unknown_in(checker, &in->base);
     if (out->code.size + out->class_.size + out->detail.size > ENVELOPE_FAILURE_BYTES_MAX)
         reject(checker, "failure", "is too long");
 }
@@ -185,7 +213,7 @@ static void command_in(struct checker *checker, struct envelope_arena *arena, co
     out->holds = in->holds;
     out->due_at_ms = time_in(checker, "due_at_ms", in->due_at_ms);
     out->payload = text_in(checker, "payload", in->payload);
-    out->unknown = in;
+    out->unknown = unknown_in(checker, &in->base);
     if (in->attempt == 0)
         reject(checker, "attempt", "counts from 1");
 }
@@ -209,7 +237,29 @@ static void event_in(struct checker *checker, struct envelope_arena *arena, cons
     out->worker = text_in(checker, "worker", in->worker);
     out->command_partition = partition_in(checker, "command_partition", in->command_partition);
     out->command_offset = offset_in(checker, "command_offset", in->command_offset_plus_1);
-    out->unknown = in;
+    out->unknown = unknown_in(checker, &in->base);
+}
+
+static void resolution_in(struct checker *checker, const pb_resolution *in,
+                          struct job_resolution *out)
+{
+    if (in->letter_offset < 0)
+        reject(checker, "letter_offset", "is negative");
+    if (in->kind != ERRAND__V1__RESOLUTION_KIND__REDRIVEN &&
+        in->kind != ERRAND__V1__RESOLUTION_KIND__PURGED)
+        reject(checker, "kind", "is unknown");
+    out->letter_offset = in->letter_offset;
+    out->kind = (enum job_resolution_kind)in->kind;
+    out->has_id = in->id.len > 0;
+    if (out->has_id)
+        id_in(checker, "id", in->id, &out->id);
+    if (out->kind == JOB_REDRIVEN)
+        id_in(checker, "job", in->job, &out->job);
+    out->batch = text_in(checker, "batch", in->batch);
+    out->who = text_in(checker, "who", in->who);
+    out->why = text_in(checker, "why", in->why);
+    out->edit = text_in(checker, "edit", in->edit);
+    out->at_ms = time_in(checker, "at_ms", in->at_ms);
 }
 
 static enum err_code verdict(const struct checker *checker, struct err *err)
@@ -235,6 +285,9 @@ static enum err_code body_in(const pb_envelope *in, struct envelope *out, struct
     } else if (in->body_case == ERRAND__V1__ENVELOPE__BODY_EVENT) {
         out->kind = ENVELOPE_EVENT;
         event_in(&checker, out->arena, in->event, &out->event);
+    } else if (in->body_case == ERRAND__V1__ENVELOPE__BODY_RESOLUTION) {
+        out->kind = ENVELOPE_RESOLUTION;
+        resolution_in(&checker, in->resolution, &out->resolution);
     } else {
         reject(&checker, "body", "is missing");
     }
@@ -291,7 +344,7 @@ static enum err_code record_in(const pb_record *in, char letter, struct envelope
     out->command_partition = partition_in(&checker, "command_partition", in->command_partition);
     out->command_offset = offset_in(&checker, "command_offset", in->command_offset_plus_1);
     out->version = offset_in(&checker, "version", in->version_plus_1);
-    out->unknown = in;
+    out->unknown = unknown_in(&checker, &in->base);
     return verdict(&checker, err);
 }
 
@@ -355,6 +408,7 @@ static void unknown_out(ProtobufCMessage *message, const void *unknown)
 /* The generated structs of one set of facts. */
 struct facts_out {
     pb_facts facts;
+    pb_redrive redrive;
     pb_label labels[JOB_LABELS_MAX];
     pb_label *label_list[JOB_LABELS_MAX];
 };
@@ -382,10 +436,20 @@ static pb_facts *facts_out(const struct job_facts *in, struct facts_out *store)
     out->request_id = bytes_out(in->request_id);
     out->origin_partition = in->origin_partition;
     out->origin_offset_plus_1 = in->origin_offset + 1;
+    if (in->redrive.number) {
+        errand__v1__redrive__init(&store->redrive);
+        unknown_out(&store->redrive.base, in->redrive.unknown);
+        store->redrive.number = in->redrive.number;
+        store->redrive.of = id_out(&in->redrive.of);
+        store->redrive.batch = bytes_out(in->redrive.batch);
+        store->redrive.edit = bytes_out(in->redrive.edit);
+        out->redrive = &store->redrive;
+    }
     out->n_labels = in->label_count < JOB_LABELS_MAX ? in->label_count : JOB_LABELS_MAX;
     out->labels = store->label_list;
     for (size_t i = 0; i < out->n_labels; i++) {
         errand__v1__label__init(&store->labels[i]);
+        unknown_out(&store->labels[i].base, in->labels[i].unknown);
         store->labels[i].name = bytes_out(in->labels[i].name);
         store->labels[i].value = bytes_out(in->labels[i].value);
         store->label_list[i] = &store->labels[i];
@@ -398,6 +462,7 @@ static pb_failure *failure_out(const struct job_failure *in, pb_failure *store)
     if (in->code.size == 0)
         return NULL;
     errand__v1__failure__init(store);
+    unknown_out(&store->base, in->unknown);
     store->code = bytes_out(in->code);
     store->class_ = bytes_out(in->class_);
     store->detail = bytes_out(in->detail);
@@ -472,6 +537,27 @@ enum err_code envelope_encode_event(const struct job_event *event, struct buf *o
     pb_envelope envelope = ERRAND__V1__ENVELOPE__INIT;
     envelope.body_case = ERRAND__V1__ENVELOPE__BODY_EVENT;
     envelope.event = &body;
+    return pack_envelope(&envelope, out, err);
+}
+
+enum err_code envelope_encode_resolution(const struct job_resolution *resolution, struct buf *out,
+                                         struct err *err)
+{
+    pb_resolution body = ERRAND__V1__RESOLUTION__INIT;
+    body.letter_offset = resolution->letter_offset;
+    body.kind = (Errand__V1__ResolutionKind)resolution->kind;
+    if (resolution->has_id)
+        body.id = id_out(&resolution->id);
+    if (resolution->kind == JOB_REDRIVEN)
+        body.job = id_out(&resolution->job);
+    body.batch = bytes_out(resolution->batch);
+    body.who = bytes_out(resolution->who);
+    body.why = bytes_out(resolution->why);
+    body.edit = bytes_out(resolution->edit);
+    body.at_ms = resolution->at_ms;
+    pb_envelope envelope = ERRAND__V1__ENVELOPE__INIT;
+    envelope.body_case = ERRAND__V1__ENVELOPE__BODY_RESOLUTION;
+    envelope.resolution = &body;
     return pack_envelope(&envelope, out, err);
 }
 

@@ -16,7 +16,7 @@
 /* A record is one event, what the fold adds to it, and the failure of the attempt before. */
 #define ENVELOPE_RECORD_BYTES_MAX (ENVELOPE_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX)
 
-enum envelope_kind { ENVELOPE_COMMAND, ENVELOPE_EVENT };
+enum envelope_kind { ENVELOPE_COMMAND, ENVELOPE_EVENT, ENVELOPE_RESOLUTION };
 
 struct envelope {
     enum envelope_kind kind;
@@ -24,6 +24,7 @@ struct envelope {
     union {
         struct job_command command;
         struct job_event event;
+        struct job_resolution resolution;
     };
     struct envelope_arena *arena; /* owns what the spans point to */
 };
@@ -41,6 +42,9 @@ enum err_code envelope_encode_command(const struct job_command *command, struct 
                                       struct err *err) MUST_CHECK;
 enum err_code envelope_encode_event(const struct job_event *event, struct buf *out,
                                     struct err *err) MUST_CHECK;
+
+enum err_code envelope_encode_resolution(const struct job_resolution *resolution, struct buf *out,
+                                         struct err *err) MUST_CHECK;
 
 /* The view's records: one letter of state (job_state_letter), then a Record message. */
 struct envelope_record {

@@ -93,8 +93,16 @@ bool fold_event(const struct job_record *record, const struct job_event *event, 
         if (!terminal && next.started_at_ms == 0)
             next.started_at_ms = record->started_at_ms;
     }
+    if (terminal) { /* of use to further attempts only, and most records are of jobs that ended */
+        next.facts.request_id = next.facts.tracestate = (struct span){ 0 };
+    }
     *ret_record = next;
     return true;
+}
+
+enum job_state fold_command_state(const struct job_facts *facts)
+{
+    return facts->run_at_ms > facts->created_at_ms ? JOB_SCHEDULED : JOB_QUEUED;
 }
 
 bool fold_command(const struct job_record *record, const struct job_command *command,
@@ -104,8 +112,7 @@ bool fold_command(const struct job_record *record, const struct job_command *com
         return false;
     *ret_record = (struct job_record){
         .facts = command->facts,
-        .state =
-            command->facts.run_at_ms > command->facts.created_at_ms ? JOB_SCHEDULED : JOB_QUEUED,
+        .state = fold_command_state(&command->facts),
         .version = -1,
         .command_partition = partition,
         .command_offset = offset,

@@ -25,6 +25,8 @@ bool fold_event(const struct job_record *record, const struct job_event *event, 
  * it made. Commands of later turns make none, nor does the same job's command once more (false). */
 bool fold_command(const struct job_record *record, const struct job_command *command,
                   int32_t partition, int64_t offset, struct job_record *ret_record);
+/* The state of that record: what a job is before any event. */
+enum job_state fold_command_state(const struct job_facts *facts);
 /* What a reader is told: `from_events` if there is one, else `from_command`; NULL when neither is.
  */
 const struct job_record *fold_merge(const struct job_record *from_command,

@@ -47,11 +47,6 @@ static const struct {
     [HISTORY_FAULT] = { "fault", BIT(WHAT) | BIT(BEGIN), BIT(END) | BIT(NAME) },
 };
 
-const char *history_kind_text(enum history_kind kind)
-{
-    return kinds[kind].text;
-}
-
 uint64_t history_digest(struct span body)
 {
     const unsigned char *bytes = body.data;

@@ -46,8 +46,6 @@ struct history_line {
     struct span name; /* of a fault: what it was done to */
 };
 
-/* "submit", ... */
-const char *history_kind_text(enum history_kind kind);
 /* Appends the line with its newline; members that are not set are left out. */
 void history_write(const struct history_line *line, struct buf *out);
 

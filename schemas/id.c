@@ -93,7 +93,8 @@ static void seal(struct id_minter *minter, struct id *id)
     compute_mac(minter->macs[0], id, id->bytes + ID_IDENTITY_BYTES);
 }
 
-void id_mint(struct id_minter *minter, int64_t now_ms, struct id *ret)
+/* The identity of the next one. */
+static void next(struct id_minter *minter, int64_t now_ms, struct id *ret)
 {
     uint32_t counter = (minter->counter + 1) & COUNTER_MASK;
     if (now_ms > minter->time_ms)
@@ -107,8 +108,23 @@ void id_mint(struct id_minter *minter, int64_t now_ms, struct id *ret)
     put_big_endian(id.bytes + 6, counter >> 8, 2);
     put_big_endian(id.bytes + 8, (uint64_t)(counter & 0xff) << MINTER_BITS | minter->minter, 4);
     mark(&id, 7);
-    seal(minter, &id);
     *ret = id;
+}
+
+void id_mint(struct id_minter *minter, int64_t now_ms, struct id *ret)
+{
+    next(minter, now_ms, ret);
+    seal(minter, ret);
+}
+
+void id_mint_where(struct id_minter *minter, int64_t now_ms,
+                   bool (*fits)(void *arg, const struct id *id), void *arg, struct id *ret)
+{
+    int tries = 0;
+    do {
+        next(minter, now_ms, ret);
+    } while (++tries < ID_TRIES_MAX && !fits(arg, ret));
+    seal(minter, ret);
 }
 
 void id_derive(struct id_minter *minter, struct span tenant, struct span queue, struct span key,

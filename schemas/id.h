@@ -35,6 +35,11 @@ void id_minter_free(struct id_minter *minter);
 /* A UUIDv7 at `now_ms` (Unix time). Each id of a minter is greater than the one before it: a clock
  * that goes back is not followed, and a full counter borrows the next millisecond. */
 void id_mint(struct id_minter *minter, int64_t now_ms, struct id *ret);
+/* The same, of the next ids the first one that `fits`, whose identity alone is known by then; of
+ * ID_TRIES_MAX that do not, the last one. */
+#define ID_TRIES_MAX 256
+void id_mint_where(struct id_minter *minter, int64_t now_ms,
+                   bool (*fits)(void *arg, const struct id *id), void *arg, struct id *ret);
 /* A UUIDv8: the same three texts give the same identity, in every process and for ever. */
 void id_derive(struct id_minter *minter, struct span tenant, struct span queue, struct span key,
                struct id *ret);

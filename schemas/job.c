@@ -67,6 +67,17 @@ char job_state_letter(enum job_state state)
     return states[state].letter;
 }
 
+bool job_state_of_letter(char letter, enum job_state *ret_state)
+{
+    for (int i = 0; i < JOB_STATE_COUNT; i++) {
+        if (states[i].letter == letter) {
+            *ret_state = (enum job_state)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 const char *job_event_text(enum job_event_kind kind)
 {
     return events[kind].text;
@@ -75,4 +86,9 @@ const char *job_event_text(enum job_event_kind kind)
 enum job_state job_event_state(enum job_event_kind kind)
 {
     return events[kind].state;
+}
+
+const char *job_resolution_text(enum job_resolution_kind kind)
+{
+    return kind == JOB_REDRIVEN ? "redriven" : "purged";
 }

@@ -31,6 +31,8 @@ bool job_state_is_terminal(enum job_state state);
 bool job_state_may_move(enum job_state from, enum job_state to);
 /* One letter for the view's Lua scripts: upper case is terminal. */
 char job_state_letter(enum job_state state);
+/* The reverse; false, and *ret_state as it was, when it is no state's. */
+bool job_state_of_letter(char letter, enum job_state *ret_state);
 
 #define JOB_LABELS_MAX  64
 #define JOB_TIME_MS_MAX INT64_C(253402300799999) /* the last moment of the year 9999 */
@@ -38,6 +40,15 @@ char job_state_letter(enum job_state state);
 struct job_label {
     struct span name;
     struct span value;
+    const void *unknown; /* fields of a newer version, carried on; the codec's; here and below */
+};
+
+/* Where a redriven job comes from; see Redrive in envelope.proto. */
+struct job_redrive {
+    uint32_t number; /* 0: it was submitted, not redriven */
+    struct id of;
+    struct span batch, edit;
+    const void *unknown;
 };
 
 /* See Facts in envelope.proto. */
@@ -52,7 +63,8 @@ struct job_facts {
     struct span traceparent, tracestate, request_id;
     int32_t origin_partition;
     int64_t origin_offset; /* -1: this very record is the first command */
-    const void *unknown;   /* fields of a newer version, carried on; the codec's */
+    struct job_redrive redrive;
+    const void *unknown;
 };
 #define JOB_FINGERPRINT_SIZE 16
 /* What a cancelled job says when not all can be taken back. */
@@ -92,6 +104,7 @@ struct job_failure {
     struct span detail;
     uint32_t attempt;
     uint32_t status;
+    const void *unknown;
 };
 
 struct job_event {
@@ -106,6 +119,21 @@ struct job_event {
     int32_t command_partition;
     int64_t command_offset; /* -1 unknown */
     const void *unknown;
+};
+
+/* What became of a dead letter; the values are the wire's. */
+enum job_resolution_kind { JOB_REDRIVEN = 1, JOB_PURGED };
+/* "redriven", "purged" */
+const char *job_resolution_text(enum job_resolution_kind kind);
+
+struct job_resolution {
+    int64_t letter_offset;
+    enum job_resolution_kind kind;
+    bool has_id; /* the letter tells whose it is */
+    struct id id;
+    struct id job; /* of JOB_REDRIVEN */
+    struct span batch, who, why, edit;
+    int64_t at_ms;
 };
 
 struct job_record {

@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/json.h"
 
+#include "schemas/digits.h"
 #include "schemas/json_limits.h"
 #include "schemas/mem.h"
 
@@ -10,6 +11,8 @@
 #include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#define INDEX_DIGITS_MAX 9
 
 static const struct json *wrap(const json_t *value)
 {
@@ -134,16 +137,11 @@ bool json_bool_of(const struct json *json, bool *ret_value)
 /* An array's index as RFC 6901 writes it: digits without a leading zero. */
 static bool parse_index(struct span token, size_t *ret_index)
 {
-    const char *digits = token.data;
-    size_t index = 0;
-    if (token.size == 0 || token.size > 9 || (token.size > 1 && digits[0] == '0'))
+    int64_t index = 0;
+    if (!digits_parse(token, INDEX_DIGITS_MAX, &index) ||
+        (token.size > 1 && *(const char *)token.data == '0'))
         return false;
-    for (size_t i = 0; i < token.size; i++) {
-        if (digits[i] < '0' || digits[i] > '9')
-            return false;
-        index = index * 10 + (size_t)(digits[i] - '0');
-    }
-    *ret_index = index;
+    *ret_index = (size_t)index;
     return true;
 }
 

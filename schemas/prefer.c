@@ -1,6 +1,8 @@
 /* See prefer.h. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/prefer.h"
 
+#include "schemas/digits.h"
+
 #include <strings.h>
 
 #define SECONDS_DIGITS_MAX 9
@@ -37,19 +39,11 @@ static const char *find(const char *at, const char *end, const char *ends)
 static bool read_seconds(struct span text, int64_t *ret_ms)
 {
     const char *c = text.data;
-    size_t size = text.size;
     int64_t seconds = 0;
-    if (size >= 2 && c[0] == '"' && c[size - 1] == '"') { /* a quoted number is the same */
-        c++;
-        size -= 2;
-    }
-    if (size == 0 || size > SECONDS_DIGITS_MAX)
+    if (text.size >= 2 && c[0] == '"' && c[text.size - 1] == '"') /* a quoted number is the same */
+        text = (struct span){ c + 1, text.size - 2 };
+    if (!digits_parse(text, SECONDS_DIGITS_MAX, &seconds))
         return false;
-    for (size_t i = 0; i < size; i++) {
-        if (c[i] < '0' || c[i] > '9')
-            return false;
-        seconds = seconds * 10 + (c[i] - '0');
-    }
     *ret_ms = seconds * 1000;
     return true;
 }

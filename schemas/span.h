@@ -35,6 +35,17 @@ static inline bool span_is(struct span a, const char *text)
     return span_eq(a, span_of(text));
 }
 
+/* Copies it with a NUL; false, and nothing is, when it does not fit. */
+static inline bool span_copy(struct span text, char *to, size_t size)
+{
+    if (text.size >= size)
+        return false;
+    if (text.size)
+        memcpy(to, text.data, text.size);
+    to[text.size] = '\0';
+    return true;
+}
+
 /* For printf's "%.*s": SPAN_ARG(s) supplies both arguments. */
 #define SPAN_ARG(s) (int)(s).size, (const char *)(s).data
 

@@ -65,7 +65,8 @@ static void read_label(void *arg, struct span name, const struct json *value)
                                   "a label's name has 1 to %d bytes, its value at most %d",
                                   SUBMISSION_LABEL_NAME_MAX, SUBMISSION_LABEL_VALUE_MAX);
     else
-        submission->labels[submission->label_count++] = (struct job_label){ name, text };
+        submission->labels[submission->label_count++] =
+            (struct job_label){ .name = name, .value = text };
 }
 
 static enum err_code read_labels(struct submission *submission, size_t labels_max, struct err *err)

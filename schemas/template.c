@@ -60,23 +60,6 @@ static bool is_alphanumeric(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* All but RFC 3986's unreserved characters. */
-static void add_percent_encoded(struct buf *out, struct span text)
-{
-    static const char digits[] = "0123456789ABCDEF";
-    static const char others[] = "-._~";
-    const char *c = text.data;
-    for (size_t i = 0; i < text.size; i++) {
-        if (is_alphanumeric(c[i]) || memchr(others, c[i], sizeof others - 1)) {
-            buf_add_char(out, c[i]);
-            continue;
-        }
-        unsigned char byte = (unsigned char)c[i];
-        const char escape[] = { '%', digits[byte >> 4], digits[byte & 15] };
-        buf_add(out, escape, sizeof escape);
-    }
-}
-
 /* --- compiling --- */
 
 /* Where in a JSON text the compiler is. */
@@ -144,7 +127,7 @@ static enum err_code compile_literal(struct compiler *compiler, struct span text
         return ERR_OK;
     if (template->kind == TEMPLATE_QUERY) {
         struct buf encoded = BUF_INIT(3 * text.size);
-        add_percent_encoded(&encoded, text);
+        buf_add_percent_encoded(&encoded, text);
         add_part(template)->literal = buf_take(&encoded);
         return ERR_OK;
     }
@@ -394,7 +377,7 @@ static enum err_code add_text(const struct rendering *rendering, const struct pa
     switch (rendering->kind) {
     case TEMPLATE_PATH:
     case TEMPLATE_QUERY:
-        add_percent_encoded(rendering->out, text);
+        buf_add_percent_encoded(rendering->out, text);
         break;
     case TEMPLATE_HEADER:
         if (has_control(text))

@@ -473,3 +473,14 @@ bool timefmt_parse_rate(struct span text, int64_t *ret_count, int64_t *ret_perio
     *ret_period_ms = period_ms;
     return true;
 }
+
+bool timefmt_parse_since(struct span text, int64_t now_ms, int64_t *ret_ms)
+{
+    int64_t ago_ms = 0;
+    if (timefmt_parse_rfc3339(text, ret_ms))
+        return true;
+    if (!timefmt_parse_duration(text, &ago_ms))
+        return false;
+    *ret_ms = ago_ms < now_ms ? now_ms - ago_ms : 0;
+    return true;
+}

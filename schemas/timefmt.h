@@ -22,6 +22,9 @@ bool timefmt_parse_http_date(struct span text, int64_t *ret_ms);
  * ISO 8601 without years and months, "PT1M30.5S", "P1D", "P2W". The last part may have decimals;
  * the sum is rounded up to whole ms, so that a little is never nothing. Never negative. */
 bool timefmt_parse_duration(struct span text, int64_t *ret_ms);
+/* A time of RFC 3339, or a duration: so long before `now_ms`. *ret_ms is left as it is when the
+ * text is neither. */
+bool timefmt_parse_since(struct span text, int64_t now_ms, int64_t *ret_ms);
 /* The shortest such text: "250ms", "1.5s", "1h30m", "7d", "0s"; "-" before negative ones. */
 void timefmt_duration(int64_t ms, struct buf *out);
 

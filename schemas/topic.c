@@ -129,6 +129,12 @@ void topic_group_recorder(struct buf *out, const char *namespace_)
     buf_add_text(out, ".recorder");
 }
 
+void topic_group_recorder_commands(struct buf *out, const char *namespace_)
+{
+    topic_group_recorder(out, namespace_);
+    buf_add_text(out, ".commands");
+}
+
 void topic_group_delayer(struct buf *out, const char *namespace_)
 {
     buf_add_text(out, namespace_);

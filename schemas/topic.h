@@ -80,10 +80,11 @@ char *topic_name_dup(const char *namespace_, enum topic_kind kind, const char *s
 bool topic_parse(struct span name, const char *namespace_, enum topic_kind *ret_kind,
                  struct span *ret_suffix);
 
-/* Appends a consumer group's name: "<namespace>.worker.<queue>", "<namespace>.recorder",
- * "<namespace>.delayer". */
+/* Appends a consumer group's name: "<namespace>.worker.<queue>", "<namespace>.recorder" (of replies
+ * and dead letters), "<namespace>.recorder.commands", "<namespace>.delayer". */
 void topic_group_worker(struct buf *out, const char *namespace_, const char *queue);
 void topic_group_recorder(struct buf *out, const char *namespace_);
+void topic_group_recorder_commands(struct buf *out, const char *namespace_);
 void topic_group_delayer(struct buf *out, const char *namespace_);
 
 /* The namespace's generation lies in the control topic under this key: TOPIC_GENERATION_SIZE
@@ -105,9 +106,19 @@ void topic_group_delayer(struct buf *out, const char *namespace_);
 /* On dead records: why, and where the command was. */
 #define TOPIC_HEADER_REASON           "errand-reason"
 #define TOPIC_HEADER_DETAIL           "errand-detail"
+#define TOPIC_HEADER_TARGET           "errand-target"
+#define TOPIC_HEADER_STATUS           "errand-status"
 #define TOPIC_HEADER_TURN             "errand-turn"
 #define TOPIC_HEADER_SOURCE_TOPIC     "errand-source-topic"
 #define TOPIC_HEADER_SOURCE_PARTITION "errand-source-partition"
 #define TOPIC_HEADER_SOURCE_OFFSET    "errand-source-offset"
+/* On a command that was replayed: by which replay, and the time and key that the record had; where
+ * it was is told as on dead records. */
+#define TOPIC_HEADER_REPLAY      "errand-replay"
+#define TOPIC_HEADER_SOURCE_TIME "errand-source-time"
+#define TOPIC_HEADER_SOURCE_KEY  "errand-source-key"
+/* On what became of a dead letter: how, and the letter's offset on the same topic. */
+#define TOPIC_HEADER_RESOLUTION "errand-resolution"
+#define TOPIC_HEADER_LETTER     "errand-letter"
 
 #endif

@@ -1,6 +1,9 @@
 /* See utf8.h. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/utf8.h"
 
+#include <stdint.h>
+#include <string.h>
+
 /* Whether `count` continuation bytes follow the first one. */
 static bool has_tails(struct span text, size_t count)
 {
@@ -46,11 +49,24 @@ size_t utf8_width(struct span text)
     return 0;
 }
 
+/* Eight bytes of ASCII without NUL: most text is nothing else. */
+static bool is_plain(const unsigned char *p)
+{
+    uint64_t word;
+    memcpy(&word, p, sizeof word);
+    const uint64_t ones = 0x0101010101010101, highs = 0x8080808080808080;
+    return ((word | (word - ones)) & highs) == 0; /* a NUL below borrows from its high bit */
+}
+
 bool utf8_is_text(struct span text)
 {
     const unsigned char *p = text.data;
     size_t at = 0;
     while (at < text.size) {
+        if (text.size - at >= sizeof(uint64_t) && is_plain(p + at)) {
+            at += sizeof(uint64_t);
+            continue;
+        }
         if (p[at] == 0)
             return false;
         size_t width = p[at] < 0x80 ? 1 : utf8_width((struct span){ p + at, text.size - at });

@@ -61,6 +61,47 @@ void view_target_key(struct buf *out, const char *namespace_, const char *target
     name_of(out, namespace_, ":t:", target);
 }
 
+void view_list_prefix(struct buf *out, const char *namespace_)
+{
+    buf_add_text(out, namespace_);
+    buf_add_text(out, ":j:");
+}
+
+void view_list_name(struct buf *out, struct span name)
+{
+    if (name.size > VIEW_NAME_BYTES_MAX)
+        name.size = VIEW_NAME_BYTES_MAX;
+    buf_add_span(out, name);
+}
+
+void view_list_key(struct buf *out, const char *namespace_, char letter, struct span tenant,
+                   struct span type)
+{
+    view_list_prefix(out, namespace_);
+    buf_add_char(out, letter);
+    buf_add_char(out, ':');
+    view_list_name(out, tenant);
+    buf_add_char(out, ':');
+    view_list_name(out, type);
+}
+
+void view_list_sets_key(struct buf *out, const char *namespace_)
+{
+    view_list_prefix(out, namespace_);
+    buf_add_text(out, "sets");
+}
+
+void view_list_sweep_key(struct buf *out, const char *namespace_)
+{
+    view_list_prefix(out, namespace_);
+    buf_add_text(out, "sweep");
+}
+
+void view_dead_prefix(struct buf *out, const char *namespace_, const char *queue)
+{
+    name_of(out, namespace_, ":d:", queue);
+}
+
 void view_applied_field(struct buf *out, const char *topic, int32_t partition)
 {
     partition_name(out, "a:", topic, partition);
