@@ -84,7 +84,6 @@ struct config_http { /* a listener */
 
 struct config_gateway {
     struct config_http http;
-    int64_t threads;
     int64_t wait_ms_max;     /* longest ?wait= */
     int64_t cancel_wait_ms;  /* how long DELETE waits for a job's end unless told */
     int64_t waiting_max;     /* parked requests */
@@ -95,7 +94,9 @@ struct config_gateway {
     int64_t
         lag_limit_ms; /* how long the recorder may trail before "absent" is no longer "queued" */
     int64_t drain_ms;
-    int64_t backlog_look_ms; /* how often lag and drain rate of the queues are looked at */
+    int64_t backlog_look_ms;   /* how often lag and drain rate of the queues are looked at */
+    int64_t books_records_max; /* records that GET /v1/books reads */
+    int64_t books_timeout_ms;
 };
 
 struct config_worker {
@@ -132,6 +133,7 @@ struct config_delayer {
 
 struct config_simulator {
     struct config_http http;
+    char *tls_listen; /* empty: no TLS */
     int64_t seed;
     int64_t ledger_max; /* calls kept */
 };
@@ -206,6 +208,7 @@ struct config_type {
 
 struct config {
     char *namespace_; /* topic and key prefix, without the dot: "errand" */
+    bool drillable;   /* it may be broken on purpose, whatever it is made of */
     struct config_kafka kafka;
     struct config_redis redis;
     struct config_strings id_secrets; /* secrets; the first mints, all verify */

@@ -81,17 +81,22 @@ static void check_all_required(struct config_loader *loader)
 
 /* --- what must fit together --- */
 
+static void check_address(struct config_loader *loader, const char *path, const char *listen)
+{
+    if (loader->config->gateway.insecure || config_format_is_loopback(span_of(listen)))
+        return;
+    config_check_problem(loader, path,
+                         "%s can be reached from other machines, and there are no API keys; use "
+                         "127.0.0.1, or set gateway.insecure: true if everybody there may use it",
+                         listen);
+}
+
 static void check_listener(struct config_loader *loader, const char *section,
                            const struct config_http *http)
 {
     char path[64];
     snprintf(path, sizeof path, "%s.listen", section);
-    if (!loader->config->gateway.insecure && !config_format_is_loopback(span_of(http->listen)))
-        config_check_problem(loader, path,
-                             "%s can be reached from other machines, and there are no API keys; "
-                             "use 127.0.0.1, or set gateway.insecure: true if everybody there may "
-                             "use it",
-                             http->listen);
+    check_address(loader, path, http->listen);
     snprintf(path, sizeof path, "%s.connection_pool", section);
     if (http->connection_pool_bytes < 2 * http->headers_bytes_max)
         config_check_problem(loader, path,
@@ -107,6 +112,8 @@ static void check_listeners(struct config_loader *loader)
     check_listener(loader, "recorder", &config->recorder.http);
     check_listener(loader, "delayer", &config->delayer.http);
     check_listener(loader, "simulator", &config->simulator.http);
+    if (config->simulator.tls_listen[0])
+        check_address(loader, "simulator.tls_listen", config->simulator.tls_listen);
 }
 
 static void check_queues(struct config_loader *loader)

@@ -76,15 +76,28 @@ static void check_templates(const struct checked *checked)
 
 /* --- handlers --- */
 
+/* "2xx" covers "202", and then that it is to be tried again says nothing. The other way round it
+ * does: `expect: [503], retry: [5xx]` is every 5xx but that one. */
+static bool covers(const char *expected, const char *retried)
+{
+    if (strlen(retried) != strlen(expected)) /* "timeout" */
+        return false;
+    for (size_t i = 0; expected[i]; i++) {
+        if (expected[i] != retried[i] && expected[i] != 'x')
+            return false;
+    }
+    return true;
+}
+
 static void check_statuses(const struct checked *checked)
 {
     const struct config_call *call = &checked->type->call;
     for (size_t i = 0; i < call->expect.count; i++) {
         for (size_t j = 0; j < call->retry.count; j++) {
-            if (strcmp(call->expect.items[i], call->retry.items[j]) == 0)
+            if (covers(call->expect.items[i], call->retry.items[j]))
                 PROBLEM(checked, "call.retry",
-                        "%s is in call.expect too; a status is either success or tried again",
-                        call->retry.items[j]);
+                        "%s is in call.expect too (%s); a status is either success or tried again",
+                        call->retry.items[j], call->expect.items[i]);
         }
     }
 }

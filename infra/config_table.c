@@ -35,7 +35,10 @@
           "`gateway.insecure`."),                                                                  \
       REQUIRED, .format = config_format_listen },                                                  \
         { KEY(section ".connections_max", CONFIG_INTEGER, member.connections_max, connections,     \
-              "Connections open at once; more wait until others end."),                            \
+              "Connections open at once. Up to 64 more are told 503, but for `/livez`, `/readyz` " \
+              "and `/metrics`, and closed; of those that ask nothing the oldest makes room. At "   \
+              "most "                                                                              \
+              "7/8 of the open files that the process may have."),                                 \
           RANGE(1, 1000000) },                                                                     \
         { KEY(section ".connections_per_address", CONFIG_INTEGER, member.connections_per_address,  \
               per_address,                                                                         \
@@ -88,6 +91,9 @@ static const struct config_key root_keys[] = {
           "Prefix of every topic, consumer group and Redis key: deployments that share brokers "
           "differ in it."),
       REQUIRED, .format = config_format_namespace },
+    { KEY("drillable", CONFIG_BOOL, drillable, "false",
+          "`errand chaos` and `errand drill run` may break this stack, although its broker, its "
+          "Redis or a target is not of `errand up`'s own.") },
 
     { KEY("kafka.brokers", CONFIG_TEXT, kafka.brokers, "127.0.0.1:9092",
           "Where to find the cluster: `host:port`, several separated by commas."),
@@ -173,10 +179,6 @@ static const struct config_key root_keys[] = {
       RANGE(64 * KIB, 16 * GIB) },
 
     HTTP("gateway", gateway.http, "127.0.0.1:8080", "16384", "1000", "12000", "256KiB"),
-    { KEY("gateway.threads", CONFIG_INTEGER, gateway.threads, "1",
-          "Threads that serve requests, each with a listener, a producer and a Redis connection of "
-          "its own."),
-      RANGE(1, 64) },
     { KEY("gateway.wait_max", CONFIG_DURATION, gateway.wait_ms_max, "30s",
           "Longest time a request may wait for a job to finish."),
       RANGE(0, 10 * MINUTE) },
@@ -203,12 +205,19 @@ static const struct config_key root_keys[] = {
       RANGE(100 * MS, HOUR) },
     { KEY("gateway.drain", CONFIG_DURATION, gateway.drain_ms, "5s",
           "How long open requests may take to finish at shutdown."),
-      RANGE(0, 5 * MINUTE) },
+      RANGE(0, 9 * SECOND) },
     { KEY("gateway.backlog_look", CONFIG_DURATION, gateway.backlog_look_ms, "2s",
           "How often the queues' backlogs are looked at; what has waited for ten looks can refuse "
           "a "
           "job with 429."),
       RANGE(50 * MS, MINUTE) },
+    { KEY("gateway.books_records_max", CONFIG_INTEGER, gateway.books_records_max, "200000",
+          "`GET /v1/books` reads all topics; it is refused when they hold more records. `errand "
+          "verify` has no such limit."),
+      RANGE(1, 10000000) },
+    { KEY("gateway.books_timeout", CONFIG_DURATION, gateway.books_timeout_ms, "20s",
+          "How long `GET /v1/books` may take."),
+      RANGE(SECOND, 10 * MINUTE) },
 
     HTTP("worker", worker.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("worker.queues", CONFIG_LIST, worker.queues, "",
@@ -222,9 +231,10 @@ static const struct config_key root_keys[] = {
           "beyond it the partition pauses."),
       RANGE(64, 1048576) },
     { KEY("worker.held_max", CONFIG_SIZE, worker.held_bytes_max, "64MiB",
-          "Bytes of commands taken and not done; beyond it fetching pauses. Half of it, in equal "
-          "parts, is "
-          "what partitions of ordered queues may hold."),
+          "Bytes of commands taken and not done. Half of it is divided among the queues served, "
+          "the "
+          "other half is for whichever needs more; a queue for which there is no room pauses. What "
+          "partitions of ordered queues may hold is a half, in equal parts."),
       RANGE(2 * MIB, 16 * GIB) },
     { KEY("worker.started_after", CONFIG_DURATION, worker.started_after_ms, "50ms",
           "An attempt that runs for so long is reported as running; a shorter one costs one event "
@@ -234,8 +244,9 @@ static const struct config_key root_keys[] = {
           "How long attempts may take to finish at shutdown or when a partition moves away."),
       RANGE(0, 2 * SECOND) },
     { KEY("worker.rule_threads_max", CONFIG_INTEGER, worker.rule_threads_max, "64",
-          "Business rules running or waiting for a thread."),
-      RANGE(1, 4096) },
+          "Blocking business rules that run at once, each on a thread; one more is tried again "
+          "later."),
+      RANGE(1, 512) },
     { KEY("worker.commit_interval", CONFIG_DURATION, worker.commit_interval_ms, "250ms",
           "How often offsets are committed; what finished since is seen again after a crash, and "
           "skipped."),
@@ -280,6 +291,9 @@ static const struct config_key root_keys[] = {
       RANGE(1, 16) },
 
     HTTP("simulator", simulator.http, "127.0.0.1:0", "4096", "1000000", "1000000", "1MiB"),
+    { KEY("simulator.tls_listen", CONFIG_TEXT, simulator.tls_listen, "",
+          "Address of a second door, over TLS, with right and wrong certificates; empty: none."),
+      RANGE(0, 256), .format = config_format_listen },
     { KEY("simulator.seed", CONFIG_INTEGER, simulator.seed, "1",
           "The same seed and the same calls give the same misbehaviour."),
       RANGE(0, INT64_MAX) },

@@ -4,6 +4,7 @@
 #include "infra/http_client_internal.h"
 
 #include "infra/clock.h"
+#include "schemas/digits.h"
 #include "schemas/timefmt.h"
 
 #include <stdarg.h>
@@ -118,19 +119,11 @@ static enum err_code read_failure(const struct http_call *call, CURLcode result,
 
 int64_t http_client_response_retry_after(struct span value, int64_t now_ms)
 {
-    const char *text = value.data;
     int64_t date_ms = 0;
     if (timefmt_parse_http_date(value, &date_ms))
         return date_ms > now_ms ? date_ms - now_ms : 0;
-    if (value.size == 0 || value.size > SECONDS_DIGITS_MAX)
-        return -1;
     int64_t seconds = 0;
-    for (size_t i = 0; i < value.size; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1;
-        seconds = seconds * 10 + (text[i] - '0');
-    }
-    return seconds * 1000;
+    return digits_parse(value, SECONDS_DIGITS_MAX, &seconds) ? seconds * 1000 : -1;
 }
 
 static void read_answer(const struct http_call *call, struct http_response *response)

@@ -5,6 +5,7 @@
 #include "infra/http_server.h"
 
 #include "infra/http_server_internal.h"
+#include "infra/listen.h"
 #include "schemas/mem.h"
 
 #include <assert.h>
@@ -84,6 +85,7 @@ static void open_connection(struct http_server *server, struct MHD_Connection *m
     if (connection->next)
         connection->next->link = &connection->next;
     server->connections = connection;
+    http_surplus_open(connection);
     http_slow_idle(connection, true);
     metric_add(server->open_gauge, 1);
     *context = connection;
@@ -92,6 +94,7 @@ static void open_connection(struct http_server *server, struct MHD_Connection *m
 static void close_connection(struct http_server *server, void **context)
 {
     struct http_connection *connection = *context;
+    http_surplus_close(connection);
     *connection->link = connection->next;
     if (connection->next)
         connection->next->link = connection->link;
@@ -231,7 +234,8 @@ static struct MHD_Daemon *start_daemon(struct http_server *server, int listen_fd
         MHD_OPTION_NOTIFY_COMPLETED, http_request_end, server,   /* */
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, server,     /* */
         MHD_OPTION_STRICT_FOR_CLIENT, STRICTNESS,                /* */
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)config->connections_max,
+        /* Never reached: those it is closing at our wish are in it for a little while yet. */
+        MHD_OPTION_CONNECTION_LIMIT, (unsigned)server->connections_max + 2 * HTTP_SURPLUS_MAX,
         MHD_OPTION_PER_IP_CONNECTION_LIMIT, (unsigned)config->connections_per_address,
         MHD_OPTION_CONNECTION_TIMEOUT, (unsigned)idle_timeout_s, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)config->connection_pool_bytes, MHD_OPTION_END);
@@ -243,6 +247,9 @@ static void make_gauges(struct http_server *server, struct metrics *metrics)
                                        "Connections that clients hold open.", NULL);
     server->parked_gauge =
         metrics_gauge(metrics, "errand_http_parked", "Requests that wait for their answer.", NULL);
+    server->surplus_total =
+        metrics_counter(metrics, "errand_http_surplus_connections_total",
+                        "Connections beyond connections_max, told 503 or closed.", NULL);
     /* Other threads' servers count in the same gauges. */
     metric_add(server->open_gauge, 0);
     metric_add(server->parked_gauge, 0);
@@ -254,7 +261,7 @@ enum err_code http_server_open(struct loop *loop, const struct http_server_optio
     int listen_fd = -1;
     char *address = NULL;
     enum err_code code =
-        http_listen(options->config->listen, options->listen_fd, &listen_fd, &address, err);
+        listen_open(options->config->listen, options->listen_fd, &listen_fd, &address, err);
     if (code)
         return code;
     struct http_server *server = MEM_NEW(*server);
@@ -262,6 +269,12 @@ enum err_code http_server_open(struct loop *loop, const struct http_server_optio
     server->config = options->config;
     server->log = options->log;
     server->arg = options->arg;
+    server->vital_count = options->vital_count;
+    server->connections_max = http_surplus_connections_max(options->config);
+    if ((int64_t)server->connections_max < server->config->connections_max)
+        log_write(server->log, LOG_WARN, "http", NULL,
+                  "%zu connections at most, not %lld: the process may open no more files",
+                  server->connections_max, (long long)server->config->connections_max);
     server->produces_under = options->produces_under;
     server->produces = options->produces;
     server->address = address;

@@ -35,6 +35,9 @@ struct http_server_options {
     int listen_fd; /* an inherited listening socket, or -1 to bind config->listen */
     const struct http_route *routes;
     size_t route_count;
+    /* The first so many routes are vital, such as /livez: they are answered on the connections
+     * beyond connections_max as well, where all else is 503. */
+    size_t vital_count;
     void *arg; /* given to every handler */
     /* Addresses that begin with `produces_under` answer one of the media types `produces` (which
      * NULL ends): a client that accepts none of them hears 406 before anything is done. Borrowed;

@@ -3,6 +3,7 @@
  * are checked here once more, strictly.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_server_internal.h"
+#include "schemas/digits.h"
 
 #include <strings.h>
 
@@ -66,17 +67,10 @@ static bool is_folded_framing(struct span name)
 
 static bool parse_length(struct span value, uint64_t *ret_length)
 {
-    const char *text = value.data;
-    uint64_t length = 0;
-    enum { DIGITS_MAX = 18 }; /* fits without overflow */
-    if (value.size == 0 || value.size > DIGITS_MAX)
+    int64_t length = 0;
+    if (!digits_parse(value, DIGITS_MAX, &length))
         return false;
-    for (size_t i = 0; i < value.size; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        length = length * 10 + (uint64_t)(text[i] - '0');
-    }
-    *ret_length = length;
+    *ret_length = (uint64_t)length;
     return true;
 }
 

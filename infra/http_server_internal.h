@@ -1,6 +1,5 @@
 /* What the files of the HTTP server share. A request goes through them in this order:
  *   http_server.c          the daemon, its loop glue, connections and what is parked
- *   http_server_listen.c   the listening socket
  *   http_server_target.c   the request target, split and decoded (pure)
  *   http_server_raw.c      how its lines were written
  *   http_server_headers.c  what a request may not say, and its X-Request-Id
@@ -9,6 +8,7 @@
  *   http_server_request.c  the life of a request, and what a handler can ask
  *   http_server_reply.c    answers
  *   http_server_slow.c     the end of those who send or read too slowly
+ *   http_server_surplus.c  connections beyond connections_max
  *   http_server_stream.c   answers that are made while they are sent, and resets
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_HTTP_SERVER_INTERNAL_H
@@ -27,14 +27,8 @@ enum {
     HTTP_PARAMS_MAX = 4,     /* "{...}" of a route */
     HTTP_REQUEST_ID_MAX = 64,
     HTTP_METHODS_KNOWN = 7,
+    HTTP_SURPLUS_MAX = 64, /* connections beyond connections_max (said in its help) */
 };
-
-/* --- http_server_listen.c --- */
-
-/* A listening, non-blocking socket of our own, and what it listens on ("127.0.0.1:43121", free with
- * free()): bound to `listen_at`, or a duplicate of inherited_fd when that is not -1. */
-enum err_code http_listen(const char *listen_at, int inherited_fd, int *ret_fd, char **ret_address,
-                          struct err *err) MUST_CHECK;
 
 /* --- http_server_target.c --- */
 
@@ -137,6 +131,7 @@ struct http_connection {
     int64_t deadline_ms; /* loop time by which what is awaited must be here; 0: nothing is */
     int64_t body_since_ms;
     bool receives;                /* a request, or more of it, is what is awaited */
+    bool surplus;                 /* beyond connections_max */
     struct http_request *reading; /* the request whose header or body comes; NULL: none */
 };
 
@@ -198,6 +193,11 @@ struct http_server {
     bool quiesced;
 
     struct http_connection *connections;
+    size_t connections_max;
+    size_t regular_count;                              /* of them, those within it */
+    struct http_connection *surplus[HTTP_SURPLUS_MAX]; /* beyond it, from the oldest on */
+    size_t surplus_count;
+    size_t vital_count; /* of the routes */
     struct http_request *parked;
     size_t parked_count;
     struct http_request *gone; /* taken off `parked`; their owners are being told */
@@ -207,6 +207,7 @@ struct http_server {
     struct seeded ids; /* request ids: unlike each other, not secret */
     struct metric *open_gauge;
     struct metric *parked_gauge;
+    struct metric *surplus_total;
 };
 
 /* Lets libmicrohttpd go on, once, at the end of the turn. */
@@ -238,6 +239,16 @@ void http_slow_answer(struct http_connection *connection, size_t size);
 void http_slow_end(struct http_server *server);
 /* Scratch for a poll of `count` connections; the server's. */
 struct pollfd *http_server_polls(struct http_server *server, size_t count);
+
+/* --- http_server_surplus.c: a connection that --- */
+
+/* config->connections_max, or fewer: what the process's limit of open files has room for. */
+size_t http_surplus_connections_max(const struct config_http *config);
+
+void http_surplus_open(struct http_connection *connection);  /* has been accepted */
+void http_surplus_close(struct http_connection *connection); /* ends */
+/* Whether it is beyond connections_max; it no longer is when there is room by now. */
+bool http_surplus_is(struct http_connection *connection);
 
 /* --- http_server_stream.c --- */
 

@@ -2,8 +2,11 @@
  * the request line, CR LF at the end of each line, no NUL. libmicrohttpd 0.9.75 also takes a bare
  * LF, several spaces and a NUL (which hides the rest of its line), and shows none of it in what it
  * parsed. But it parses in place: the names and values that it gives point into the header as it
- * was received, so each must stand where the one before it ends. 1.0 refuses all of this by itself
- * (MHD_OPTION_STRICT_FOR_CLIENT) and lays its memory out in another way.
+ * was received, so each must stand where the one before it ends. Three shapes cannot be told
+ * apart any more, since libmicrohttpd puts NULs over line ends and colons: NUL LF at the end of a
+ * line, ":" LF as the empty line that ends the header, and before a request a line that begins with
+ * NUL, which it skips. 1.0 refuses all of
+ * this by itself (MHD_OPTION_STRICT_FOR_CLIENT) and lays its memory out in another way.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_server_internal.h"
 

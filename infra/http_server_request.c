@@ -6,6 +6,7 @@
 #include "infra/clock.h"
 #include "infra/http_server_internal.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -110,6 +111,13 @@ static bool is_acceptable(const struct http_request *req)
            http_accept_admits(req->framing.accept, server->produces);
 }
 
+static bool is_vital(const struct http_request *req)
+{
+    const struct http_routes *routes = &req->server->routes;
+    return !MUTANT(health_not_spared) &&
+           (size_t)(req->route - routes->items) < req->server->vital_count;
+}
+
 static enum err_code check_route(struct http_request *req, struct err *err)
 {
     struct http_server *server = req->server;
@@ -123,6 +131,9 @@ static enum err_code check_route(struct http_request *req, struct err *err)
     }
     if (code)
         return err_set(err, code, "This address takes %s.", req->allow.data);
+    if (http_surplus_is(req->connection) && !is_vital(req))
+        return err_set(err, ERR_OVERLOADED, "As many connections as allowed, %zu, are open.",
+                       server->connections_max);
     if (!is_acceptable(req))
         return err_field(err, ERR_NOT_ACCEPTABLE, "Accept",
                          "The answer would be %s; the Accept header does not admit it.",
@@ -221,8 +232,9 @@ static enum MHD_Result handle(struct http_request *req)
 {
     req->state = HTTP_STATE_HANDLING;
     http_slow_handle(req->connection);
+    req->close = req->close || req->connection->surplus;
     if (req->refusal)
-        http_reply_problem(req, req->refusal, 0, NULL);
+        http_reply_problem(req, req->refusal, req->refusal->code == ERR_OVERLOADED, NULL);
     else if (req->asks_options)
         answer_options(req);
     else if (may_not_wait(req))

@@ -18,6 +18,21 @@ enum err_code kafka_properties_check(const struct config_kafka *config, struct e
 /* `config` is borrowed for the admin's life. */
 enum err_code kafka_admin_open(const struct config_kafka *config, const char *client_id,
                                struct kafka_admin **ret_admin, struct err *err) MUST_CHECK;
+/* What the client reads of partitions. */
+enum kafka_reading {
+    KAFKA_READ_LOGS,  /* whole logs; what kafka_admin_open has */
+    KAFKA_READ_FIRST, /* first records of many partitions (kafka_first.h): small fetches */
+    KAFKA_READ_FIRST_COMMITTED, /* the same, and transactions as a consumer with read_committed sees
+                                   them: a log ends where its first open one begins, and what was
+                                   aborted is no record */
+};
+enum err_code kafka_admin_open_for(const struct config_kafka *config, const char *client_id,
+                                   enum kafka_reading reading, struct kafka_admin **ret_admin,
+                                   struct err *err) MUST_CHECK;
+/* Around _sync questions on the thread pool: begun on the owner's thread, ended on the pool's.
+ * kafka_admin_close makes them end soon, as failed, and waits for that. */
+void kafka_admin_begin(struct kafka_admin *admin);
+void kafka_admin_end(struct kafka_admin *admin);
 /* Waits for running questions. Accepts NULL. */
 void kafka_admin_close(struct kafka_admin *admin);
 
@@ -87,9 +102,20 @@ struct kafka_range {
  * ERR_KAFKA. */
 enum err_code kafka_ranges_sync(struct kafka_admin *admin, struct kafka_range *ranges, size_t count,
                                 int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* The same of all partitions of one topic, from 0 on. ERR_NOT_FOUND when there is no
+ * such topic. *ret_ranges, which borrow `topic`, are the caller's to free; NULL on an error. */
+enum err_code kafka_topic_ranges_sync(struct kafka_admin *admin, const char *topic,
+                                      int64_t timeout_ms, struct kafka_range **ret_ranges,
+                                      size_t *ret_count, struct err *err) MUST_CHECK;
 /* The same on the thread pool; `ranges` must live until the answer. */
 void kafka_ranges(struct kafka_admin *admin, struct kafka_range *ranges, size_t count,
                   const struct kafka_reply *reply);
+
+/* Sets each offset to that of the first record at or after a time; -1 where none is that young.
+ * ERR_KAFKA of the embedded broker, which finds nothing by time. */
+enum err_code kafka_offsets_at_sync(struct kafka_admin *admin, int64_t time_ms,
+                                    struct kafka_offset *offsets, size_t count, int64_t timeout_ms,
+                                    struct err *err) MUST_CHECK;
 
 /* Reads one record by its address (for `errand get --payload`) and appends its value to
  * `ret_value`. ERR_NOT_FOUND when the log does not have it (any more), ERR_LIMIT when `ret_value`
@@ -97,6 +123,20 @@ void kafka_ranges(struct kafka_admin *admin, struct kafka_range *ranges, size_t 
 enum err_code kafka_read_sync(struct kafka_admin *admin, const struct kafka_offset *address,
                               int64_t timeout_ms, struct buf *ret_value,
                               struct err *err) MUST_CHECK;
+struct kafka_fetch {
+    const char *topic; /* borrowed by the question until its answer */
+    int32_t partition;
+    int64_t offset;
+    struct buf value; /* given by the caller, who frees it; filled when found */
+    bool found;       /* false: the log does not have it (any more) */
+};
+/* Reads many records by their addresses, which rise within a partition; those that lie near each
+ * other are read in one pass. */
+enum err_code kafka_fetch_sync(struct kafka_admin *admin, struct kafka_fetch *fetches, size_t count,
+                               int64_t timeout_ms, struct err *err) MUST_CHECK;
+/* The same on the thread pool; `fetches` must live until the answer. */
+void kafka_fetch(struct kafka_admin *admin, struct kafka_fetch *fetches, size_t count,
+                 const struct kafka_reply *reply);
 struct kafka_scan {
     const char *topic;
     int32_t partition;

@@ -1,5 +1,6 @@
 /* The admin's inside, shared by kafka_admin.c (questions), kafka_topics.c and
- * kafka_topics_retain.c (topics), and kafka_scan.c (records).
+ * kafka_topics_retain.c (topics), kafka_groups.c (groups), kafka_scan.c and kafka_first.c
+ * (records).
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef INFRA_KAFKA_ADMIN_INTERNAL_H
 #define INFRA_KAFKA_ADMIN_INTERNAL_H
@@ -7,11 +8,20 @@
 #include "infra/kafka_admin.h"
 #include "infra/kafka_internal.h"
 
+/* Whose committed offsets are asked for: librdkafka tells a client only those of its own group. */
+struct kafka_group_client {
+    struct kafka_group_client *next;
+    char *name;
+    struct kafka_client *client;
+};
+
 struct kafka_admin {
     const struct config_kafka *config;
     char *client_id;
     struct kafka_client *client;
     pthread_mutex_t reading; /* the client has one assignment: one reader at a time */
+    pthread_mutex_t grouping;
+    struct kafka_group_client *groups; /* locks: grouping */
 };
 
 /* Options for an admin request that is answered within timeout_ms; given away. */

@@ -47,6 +47,7 @@ static const char *const fixed[] = {
     "isolation.level",
     "linger.ms",
     "log.queue",
+    "max.poll.interval.ms",
     "message.max.bytes",
     "message.timeout.ms",
     "delivery.timeout.ms",

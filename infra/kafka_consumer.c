@@ -7,7 +7,6 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/kafka_consumer.h"
 
-#include "infra/clock.h"
 #include "infra/kafka_consumer_internal.h"
 #include "infra/log.h"
 #include "schemas/mem.h"
@@ -21,6 +20,8 @@
 #define RECORDS_PER_TURN     1000
 #define POLL_MS              250 /* polled at least so often: group membership depends on it */
 #define HEARTBEATS_A_SESSION 4
+#define REJOIN_MS            4000 /* two seconds to finish what runs (worker.drain), and as many to spare */
+#define PATIENT_BYTES        ((int64_t)512 * 1024) /* as much is worth a fetch of its own */
 #define FETCH_BYTES_MIN      ((size_t)TOPIC_RECORD_BYTES_MAX)
 
 /* --- partitions --- */
@@ -243,8 +244,10 @@ static void take_commit_answers(struct kafka_consumer *consumer)
 {
     rd_kafka_event_t *event;
     while ((event = rd_kafka_queue_poll(consumer->commit_queue, 0))) {
-        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT)
+        if (rd_kafka_event_type(event) == RD_KAFKA_EVENT_OFFSET_COMMIT) {
+            consumer->commits--;
             on_commit_answer(consumer, event);
+        }
         rd_kafka_event_destroy(event);
     }
 }
@@ -264,6 +267,7 @@ void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_o
     if (list->cnt)
         e = rd_kafka_commit_queue(consumer->client->rk, list, consumer->commit_queue, NULL,
                                   (void *)consumer->epoch); /* NOLINT(performance-no-int-to-ptr) */
+    consumer->commits += list->cnt && !e;
     if (e) {
         kafka_count(consumer->commit_errors);
         log_write(consumer->options.log, LOG_ERROR, "kafka", NULL, "commit: %s",
@@ -279,25 +283,38 @@ static void drain(void *arg)
     struct kafka_consumer *consumer = arg;
     bool delivered = false;
     int polled = 0;
+    int polled_max = consumer->slowed ? 1 : RECORDS_PER_TURN;
     rd_kafka_message_t *message;
-    consumer->polled_at_ms = clock_monotonic_ms();
     take_commit_answers(consumer);
-    while (polled < RECORDS_PER_TURN &&
-           (message = rd_kafka_consumer_poll(consumer->client->rk, 0))) {
+    while (polled < polled_max && (message = rd_kafka_consumer_poll(consumer->client->rk, 0))) {
         delivered |= on_message(consumer, message);
         rd_kafka_message_destroy(message);
         polled++;
+        if (consumer->slowed)
+            polled_max = polled;
     }
     if (delivered && consumer->options.on_batch_end)
         consumer->options.on_batch_end(consumer->options.arg);
     /* librdkafka wakes us again only after it saw its queue empty. */
-    if (polled == RECORDS_PER_TURN)
+    if (polled == polled_max && !consumer->slowed)
         loop_defer(consumer->loop, &consumer->drain);
 }
 
-int64_t kafka_consumer_polled_ms_ago(const struct kafka_consumer *consumer)
+void kafka_consumer_slow(struct kafka_consumer *consumer, bool slowed)
 {
-    return clock_monotonic_ms() - consumer->polled_at_ms;
+    consumer->slowed = slowed;
+    if (!slowed)
+        loop_defer(consumer->loop, &consumer->drain);
+}
+
+bool kafka_consumer_is_joining(const struct kafka_consumer *consumer)
+{
+    return consumer->has_group && !consumer->lookup && (!consumer->active || consumer->revoking);
+}
+
+bool kafka_consumer_is_committing(const struct kafka_consumer *consumer)
+{
+    return consumer->commits > 0;
 }
 
 bool kafka_consumer_joined(const struct kafka_consumer *consumer)
@@ -318,6 +335,16 @@ static void on_error(rd_kafka_t *rk, int e, const char *why, void *opaque)
         log_write(log, LOG_ERROR, "kafka", NULL, "the consumer has failed for good: %s", why);
     else if (e == RD_KAFKA_RESP_ERR__ALL_BROKERS_DOWN)
         log_write(log, LOG_WARN, "kafka", NULL, "no broker can be reached");
+}
+
+/* How long a rebalance may wait for a member that does not come: as long as one that lives may
+ * take, which hears of it with its next heartbeat. librdkafka's default is five minutes, in which
+ * nobody of the group would work; and its name for it is max.poll.interval.ms, which may not be
+ * shorter than the session. */
+static int64_t rejoin_ms(const struct config_kafka *config)
+{
+    int64_t enough_ms = config->session_timeout_ms / HEARTBEATS_A_SESSION + REJOIN_MS;
+    return enough_ms > config->session_timeout_ms ? enough_ms : config->session_timeout_ms;
 }
 
 static enum err_code make_conf(const struct kafka_consumer_options *options,
@@ -347,6 +374,12 @@ static enum err_code make_conf(const struct kafka_consumer_options *options,
     kafka_conf_set_int(*ret_conf, "session.timeout.ms", config->session_timeout_ms);
     kafka_conf_set_int(*ret_conf, "heartbeat.interval.ms",
                        config->session_timeout_ms / HEARTBEATS_A_SESSION);
+    if (options->patience_ms > 0) {
+        kafka_conf_set_int(*ret_conf, "fetch.wait.max.ms", options->patience_ms);
+        kafka_conf_set_int(*ret_conf, "fetch.min.bytes", PATIENT_BYTES);
+    }
+    if (!MUTANT(rebalance_unbounded))
+        kafka_conf_set_int(*ret_conf, "max.poll.interval.ms", rejoin_ms(config));
     kafka_conf_set_int(*ret_conf, "message.max.bytes", TOPIC_RECORD_BYTES_MAX);
     kafka_conf_set_int(*ret_conf, "fetch.max.bytes", (int64_t)fetch_bytes);
     kafka_conf_set_int(*ret_conf, "queued.max.messages.kbytes", (int64_t)(fetch_bytes / 1024));
@@ -359,8 +392,9 @@ static void make_metrics(struct kafka_consumer *consumer,
                          const struct kafka_consumer_options *options)
 {
     struct metrics *metrics = options->metrics;
-    consumer->assigned = kafka_gauge(metrics, "errand_kafka_assigned_partitions",
-                                     "Partitions that are ours.", "client", options->client_id);
+    consumer->assigned =
+        kafka_gauge(metrics, "errand_kafka_assigned_partitions", "Partitions that are ours.",
+                    "group", options->group ? options->group : options->client_id);
     consumer->rebalances = kafka_counter(metrics, "errand_kafka_rebalances_total",
                                          "Assignments received.", NULL, NULL);
     consumer->commit_errors = kafka_counter(metrics, "errand_kafka_commit_errors_total",
@@ -415,7 +449,6 @@ enum err_code kafka_consumer_open(struct loop *loop, const struct kafka_consumer
     consumer->has_group = options->group != NULL;
     consumer->drain = (struct loop_task){ .fn = drain, .arg = consumer };
     consumer->poll = loop_timer_new(loop, drain, consumer);
-    consumer->polled_at_ms = clock_monotonic_ms();
     make_metrics(consumer, options);
     code = kafka_wake_init(&consumer->wake, loop, drain, consumer, err);
     if (code)

@@ -46,6 +46,9 @@ struct kafka_consumer_options {
     const char *const *topics;
     size_t topic_count;
     size_t fetch_bytes_max; /* prefetched in all */
+    /* 0: a record is delivered as soon as it is there. Else a broker may keep what is little for so
+     * long, to hand over more at once: cheaper for both, where nobody waits for a record. */
+    int64_t patience_ms;
     struct metrics *metrics;
     struct log *log;
     void *arg;
@@ -93,14 +96,20 @@ struct kafka_offset {
  * to us, or was revoked before the answer came, is dropped without one. */
 void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_offset *offsets,
                            size_t count);
+/* A commit is under way: its answer, by on_committed unless it was dropped, has not come. */
+bool kafka_consumer_is_committing(const struct kafka_consumer *consumer);
 /* Manual assignment (group NULL): replaces it; offsets may be negative for "log start". on_assign
  * is not called for `offset >= 0`. */
 enum err_code kafka_consumer_assign(struct kafka_consumer *consumer,
                                     const struct kafka_offset *offsets, size_t count,
                                     struct err *err) MUST_CHECK;
-/* Milliseconds since Kafka was last polled from our loop (a worker away for a third of the session
- * starts nothing). */
-int64_t kafka_consumer_polled_ms_ago(const struct kafka_consumer *consumer);
+/* While slowed nearly nothing is delivered, of any partition: Kafka is polled only as often as the
+ * group needs it, and a record that comes by that is delivered. Cheaper than to pause: what has
+ * been fetched stays fetched. Let go, the delivery goes on in the next turn of the loop. */
+void kafka_consumer_slow(struct kafka_consumer *consumer, bool slowed);
+/* It has asked to be of its group, for the first time or again after a revoke, and does not know
+ * yet what is assigned to it. */
+bool kafka_consumer_is_joining(const struct kafka_consumer *consumer);
 /* Assigned at least once, or the group is joined with nothing to do. */
 bool kafka_consumer_joined(const struct kafka_consumer *consumer);
 

@@ -41,10 +41,11 @@ struct kafka_consumer {
     struct kafka_lookup *lookup; /* an assignment not yet answered */
     intptr_t epoch; /* counts assignments: a commit's answer for an older one is dropped */
     int holds;
-    int64_t polled_at_ms;
+    int commits;   /* under way, of earlier assignments too */
     bool active;   /* the partitions are assigned in librdkafka too */
     bool revoking; /* ours until the last hold is released */
     bool has_group, joined;
+    bool slowed; /* kafka_consumer_slow */
     struct metric *assigned, *rebalances, *commit_errors;
 };
 

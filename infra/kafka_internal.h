@@ -74,7 +74,7 @@ struct kafka_warm_spec {
     struct kafka_client *client;
     struct loop *loop;
     const char *const *topics; /* copied */
-    size_t count;
+    size_t count;              /* 0: one question about all topics that the client knows */
     int64_t deadline_ms;
     void (*done)(void *arg, enum err_code code, const char *text); /* may be NULL */
     void *arg;

@@ -8,6 +8,9 @@
 #include <stdlib.h>
 #include <time.h>
 
+#define API_PRODUCE 0 /* its key in the protocol */
+#define BROKER_ID   1 /* the cluster counts from there */
+
 struct kafka_mock {
     rd_kafka_t *rk; /* owns the cluster and its thread */
     rd_kafka_mock_cluster_t *cluster;
@@ -78,6 +81,13 @@ out:
 const char *kafka_mock_address(const struct kafka_mock *mock)
 {
     return rd_kafka_mock_cluster_bootstraps(mock->cluster);
+}
+
+void kafka_mock_refuse_one(struct kafka_mock *mock, int rtt_ms)
+{
+    rd_kafka_mock_broker_set_rtt(mock->cluster, BROKER_ID, rtt_ms);
+    rd_kafka_mock_push_request_errors(mock->cluster, API_PRODUCE, 1,
+                                      RD_KAFKA_RESP_ERR_NOT_LEADER_FOR_PARTITION);
 }
 
 void kafka_mock_stop(struct kafka_mock *mock)

@@ -38,16 +38,31 @@ static rd_kafka_topic_partition_list_t *unknown_of(const rd_kafka_topic_partitio
     return unknown;
 }
 
+/* The answers have the order of `list`, with gaps: each is looked for behind the one before, so
+ * that a thousand partitions cost a thousand steps. */
+static rd_kafka_topic_partition_t *next_of(rd_kafka_topic_partition_list_t *list, int *next,
+                                           const rd_kafka_topic_partition_t *answer)
+{
+    for (int i = *next; i < list->cnt; i++) {
+        if (list->elems[i].partition == answer->partition &&
+            strcmp(list->elems[i].topic, answer->topic) == 0) {
+            *next = i + 1;
+            return &list->elems[i];
+        }
+    }
+    return rd_kafka_topic_partition_list_find(list, answer->topic, answer->partition);
+}
+
 /* Takes over what was answered; returns an error met on the way. A topic just made answers -1
  * without an error. */
 static rd_kafka_resp_err_t take_answers(rd_kafka_topic_partition_list_t *list,
                                         const rd_kafka_topic_partition_list_t *answers)
 {
     rd_kafka_resp_err_t e = RD_KAFKA_RESP_ERR_NO_ERROR;
+    int next = 0;
     for (int i = 0; i < answers->cnt; i++) {
         const rd_kafka_topic_partition_t *answer = &answers->elems[i];
-        rd_kafka_topic_partition_t *element =
-            rd_kafka_topic_partition_list_find(list, answer->topic, answer->partition);
+        rd_kafka_topic_partition_t *element = next_of(list, &next, answer);
         if (answer->err)
             e = answer->err;
         else if (answer->offset < 0)

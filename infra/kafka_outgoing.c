@@ -69,3 +69,61 @@ rd_kafka_headers_t *kafka_outgoing_headers(const struct kafka_outgoing *record)
     }
     return headers;
 }
+
+bool kafka_refuses_for_good(rd_kafka_resp_err_t e)
+{
+    switch (e) {
+    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG:
+    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
+    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
+    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
+    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
+    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
+    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* --- of a client that was left --- */
+
+struct kafka_held {
+    size_t count;
+    struct kafka_outgoing *records[];
+};
+
+struct kafka_held *kafka_held_new(size_t count_max)
+{
+    struct kafka_held *held;
+    return mem_zalloc(1, sizeof *held + count_max * sizeof(struct kafka_outgoing *));
+}
+
+void kafka_held_take(struct kafka_held *held, const struct kafka_link *list)
+{
+    for (struct kafka_link *link = list->next; link != list; link = link->next) {
+        struct kafka_outgoing *record = (struct kafka_outgoing *)link;
+        if (!record->in_client)
+            continue;
+        record->in_client = false;
+        record->resent = true;
+        record->possibly_stored |= !record->refused;
+        record->refused = false;
+        held->records[held->count++] = record;
+    }
+}
+
+void kafka_held_free(void *arg)
+{
+    struct kafka_held *held = arg;
+    for (size_t i = 0; i < held->count; i++)
+        kafka_outgoing_unref(held->records[i]);
+    free(held);
+}
+
+int32_t kafka_partition_of(struct span key, int32_t partition_count)
+{
+    return rd_kafka_msg_partitioner_murmur2(NULL, key.data, key.size, partition_count, NULL, NULL);
+}

@@ -65,4 +65,15 @@ void kafka_outgoing_unref(struct kafka_outgoing *record);
 /* Its headers for librdkafka, given away; NULL when there are none. */
 rd_kafka_headers_t *kafka_outgoing_headers(const struct kafka_outgoing *record);
 
+/* Whether a record that failed with `e` would fail again in the same way. */
+bool kafka_refuses_for_good(rd_kafka_resp_err_t e);
+
+/* What a client that was left may still read from. */
+struct kafka_held;
+struct kafka_held *kafka_held_new(size_t count_max);
+/* Moves the client's references from the records of the list to `held`. */
+void kafka_held_take(struct kafka_held *held, const struct kafka_link *list);
+/* `arg` is a struct kafka_held. thread: any */
+void kafka_held_free(void *arg);
+
 #endif

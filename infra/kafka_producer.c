@@ -10,6 +10,11 @@
  * A rebuild takes the acknowledgements that already came, leaves the old client to another thread,
  * and starts over at the front of the list. What the old client did not certainly refuse may be in
  * the log already, so from then on such a record's failure is ERR_OUTCOME_UNKNOWN.
+ *
+ * An acknowledgement counts only with the offset that the broker gave. Without one librdkafka has
+ * concluded it: a request failed, the next one of the partition succeeded, and a broker takes no
+ * sequence number before the one that precedes it. But a broker that knows nothing of the producer
+ * yet (its first records in the partition) takes any, so that what failed may be nowhere.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/kafka_producer.h"
 
@@ -18,6 +23,7 @@
 #include "infra/kafka_outgoing.h"
 #include "infra/log.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/topic.h"
 
 #include <stdlib.h>
@@ -26,7 +32,11 @@
 #define SWEEP_MS        100 /* how often ages are looked at */
 #define TIMEOUT_SLACK_US                                                                           \
     2500000 /* librdkafka looks once a second; its own answer knows more than ours */
-#define REFUSAL_PAUSE_MS 10000 /* between two lines about refused records */
+#define STUCK_US                                                                                   \
+    400000 /* a record that waits longer may wait for a broker that is gone: its leader is asked   \
+              for. librdkafka does so once a second while it is told that the dead one leads */
+#define ASK_PAUSE_US     200000 /* between two such questions */
+#define REFUSAL_PAUSE_MS 10000  /* between two lines about refused records */
 #define REBUILD_PAUSE_MS                                                                           \
     1000 /* between two rebuilds, or a broker that breaks every client would have us spin */
 #define REBUILD_WARM_MS     10000
@@ -53,7 +63,9 @@ struct kafka_producer {
     size_t count, bytes, queue_bytes_max;
     int64_t timeout_us, rebuilt_at_ms;
     int64_t refusal_told_ms; /* monotonic; 0 never */
+    int64_t asked_at_us;     /* for the leaders; monotonic; 0 never */
     bool sweeping;
+    bool asking; /* for the leaders; an answer is to come */
     bool broken; /* the client takes nothing more; a rebuild is due */
     bool closing;
 };
@@ -98,20 +110,6 @@ static struct kafka_outgoing_topic *topic_get(struct kafka_producer *producer, c
 
 /* --- the client --- */
 
-/* What a client that was left may still read from. */
-struct held {
-    size_t count;
-    struct kafka_outgoing *records[];
-};
-
-static void held_free(void *arg)
-{
-    struct held *held = arg;
-    for (size_t i = 0; i < held->count; i++)
-        kafka_outgoing_unref(held->records[i]);
-    free(held);
-}
-
 static size_t count_links(const struct kafka_link *list)
 {
     size_t count = 0;
@@ -120,28 +118,13 @@ static size_t count_links(const struct kafka_link *list)
     return count;
 }
 
-/* Moves the client's references from the records to `held`. */
-static void hold_records(struct held *held, const struct kafka_link *list)
-{
-    for (struct kafka_link *link = list->next; link != list; link = link->next) {
-        struct kafka_outgoing *record = (struct kafka_outgoing *)link;
-        if (!record->in_client)
-            continue;
-        record->in_client = false;
-        record->resent = true;
-        record->possibly_stored |= !record->refused;
-        record->refused = false;
-        held->records[held->count++] = record;
-    }
-}
-
 /* Afterwards no record is in a client, `late` is empty, and everything that waits is unhanded. */
 static void client_leave(struct kafka_producer *producer, int64_t deadline_ms)
 {
     size_t count = count_links(&producer->waiting) + count_links(&producer->late);
-    struct held *held = mem_zalloc(1, sizeof *held + count * sizeof(struct kafka_outgoing *));
-    hold_records(held, &producer->waiting);
-    hold_records(held, &producer->late);
+    struct kafka_held *held = kafka_held_new(count);
+    kafka_held_take(held, &producer->waiting);
+    kafka_held_take(held, &producer->late);
     kafka_link_init(&producer->late);
     producer->unhanded = producer->waiting.next;
     for (struct kafka_outgoing_topic *topic = producer->topics; topic; topic = topic->next) {
@@ -152,7 +135,7 @@ static void client_leave(struct kafka_producer *producer, int64_t deadline_ms)
     kafka_wake_disable(producer->queue);
     rd_kafka_queue_destroy(producer->queue);
     producer->queue = NULL;
-    producer->client->on_gone = held_free;
+    producer->client->on_gone = kafka_held_free;
     producer->client->gone_arg = held;
     kafka_client_leave(producer->client, deadline_ms);
     producer->client = NULL;
@@ -175,30 +158,13 @@ static enum err_code client_start(struct kafka_producer *producer, struct err *e
 
 /* --- delivery reports --- */
 
-/* Trying again would end the same. */
-static bool is_permanent(rd_kafka_resp_err_t e)
-{
-    switch (e) {
-    case RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE:
-    case RD_KAFKA_RESP_ERR_INVALID_MSG:
-    case RD_KAFKA_RESP_ERR_INVALID_MSG_SIZE:
-    case RD_KAFKA_RESP_ERR_INVALID_RECORD:
-    case RD_KAFKA_RESP_ERR_INVALID_TIMESTAMP:
-    case RD_KAFKA_RESP_ERR_TOPIC_EXCEPTION:
-    case RD_KAFKA_RESP_ERR_TOPIC_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_CLUSTER_AUTHORIZATION_FAILED:
-    case RD_KAFKA_RESP_ERR_POLICY_VIOLATION:
-        return true;
-    default:
-        return false;
-    }
-}
-
 static void break_client(struct kafka_producer *producer, const char *why)
 {
     if (producer->broken)
         return;
     producer->broken = true;
+    if (MUTANT(producer_not_rebuilt))
+        return;
     log_write(producer->log, LOG_WARN, "kafka", NULL,
               "the producer's client failed (%s); a new one sends %zu unacknowledged records again",
               why, producer->count);
@@ -217,7 +183,7 @@ static bool is_for_next_client(struct kafka_producer *producer, rd_kafka_resp_er
         break_client(producer, why);
         return true;
     }
-    if (producer->timeout_us == 0 && !is_permanent(e)) {
+    if (producer->timeout_us == 0 && !kafka_refuses_for_good(e)) {
         break_client(producer, rd_kafka_err2str(e));
         return true;
     }
@@ -229,12 +195,21 @@ static void tell_refused(struct kafka_producer *producer, const struct kafka_out
                          rd_kafka_resp_err_t e)
 {
     int64_t now_ms = clock_monotonic_ms();
-    if (!is_permanent(e) ||
+    if (!kafka_refuses_for_good(e) ||
         (producer->refusal_told_ms && now_ms < producer->refusal_told_ms + REFUSAL_PAUSE_MS))
         return;
     producer->refusal_told_ms = now_ms;
     log_write(producer->log, LOG_ERROR, "kafka", NULL, "%s refuses a record: %s",
               record->topic->name, rd_kafka_err2str(e));
+}
+
+/* Told as stored, and where is not known: the next client sends it again. */
+static bool is_unproven(struct kafka_producer *producer, const rd_kafka_message_t *message)
+{
+    if (message->offset >= 0 || MUTANT(implicit_ack_believed))
+        return false;
+    break_client(producer, "a record without an offset was said to be stored");
+    return true;
 }
 
 static void on_report(struct kafka_producer *producer, const rd_kafka_message_t *message)
@@ -246,7 +221,8 @@ static void on_report(struct kafka_producer *producer, const rd_kafka_message_t 
         kafka_outgoing_unref(record);
         return;
     }
-    if (message->err && is_for_next_client(producer, message->err)) {
+    if (message->err ? is_for_next_client(producer, message->err)
+                     : is_unproven(producer, message)) {
         record->refused = status == RD_KAFKA_MSG_STATUS_NOT_PERSISTED;
         return;
     }
@@ -391,6 +367,27 @@ static void fail_waiting(struct kafka_producer *producer, struct kafka_outgoing 
     answer(producer, record, certain ? ERR_KAFKA_UNAVAILABLE : ERR_OUTCOME_UNKNOWN, NULL);
 }
 
+static void on_asked(void *arg, enum err_code code, const char *text)
+{
+    struct kafka_producer *producer = arg;
+    (void)code;
+    (void)text;
+    producer->asking = false;
+}
+
+/* Who leads now? The answer moves what waits for a broker that is gone to the one that took over.
+ */
+static void ask_for_leaders(struct kafka_producer *producer, int64_t now_us)
+{
+    const struct kafka_outgoing *first = (struct kafka_outgoing *)producer->waiting.next;
+    if (producer->asking || producer->broken || now_us - first->sent_at_us < STUCK_US ||
+        now_us - producer->asked_at_us < ASK_PAUSE_US)
+        return;
+    producer->asking = true;
+    producer->asked_at_us = now_us;
+    kafka_producer_warm(producer, NULL, 0, 0, on_asked, producer);
+}
+
 static void sweep(void *arg)
 {
     struct kafka_producer *producer = arg;
@@ -401,8 +398,10 @@ static void sweep(void *arg)
          * client. */
         bool ask_client = record->in_client && !record->resent;
         int64_t limit_us = producer->timeout_us + (ask_client ? TIMEOUT_SLACK_US : 0);
-        if (now_us - record->sent_at_us < limit_us)
+        if (producer->timeout_us == 0 || now_us - record->sent_at_us < limit_us) {
+            ask_for_leaders(producer, now_us);
             return;
+        }
         fail_waiting(producer, record);
     }
     loop_timer_stop(producer->sweep);
@@ -411,7 +410,7 @@ static void sweep(void *arg)
 
 static void start_sweep(struct kafka_producer *producer)
 {
-    if (producer->sweeping || producer->timeout_us == 0)
+    if (producer->sweeping)
         return;
     loop_timer_start(producer->sweep, SWEEP_MS, SWEEP_MS);
     producer->sweeping = true;
@@ -425,7 +424,6 @@ static enum err_code make_conf(const struct kafka_producer_options *options,
     static const struct kafka_property properties[] = {
         { "enable.idempotence", "true" },
         { "acks", "all" },
-        { "linger.ms", "0" },
         { "partitioner", "murmur2_random" },
         { "retry.backoff.ms", "100" },
         { "queue.buffering.max.messages", QUEUE_MESSAGES_MAX },
@@ -437,6 +435,7 @@ static enum err_code make_conf(const struct kafka_producer_options *options,
         return code;
     kafka_conf_set_int(*ret_conf, "message.max.bytes", TOPIC_RECORD_BYTES_MAX);
     kafka_conf_set_int(*ret_conf, "message.timeout.ms", options->timeout_ms);
+    kafka_conf_set_int(*ret_conf, "linger.ms", options->linger_ms);
     rd_kafka_conf_set_events(*ret_conf, RD_KAFKA_EVENT_DR | RD_KAFKA_EVENT_ERROR);
     return ERR_OK;
 }

@@ -141,6 +141,57 @@ enum err_code kafka_read_sync(struct kafka_admin *admin, const struct kafka_offs
     return ERR_OK;
 }
 
+/* --- many by their addresses --- */
+
+#define NEAR 256 /* records between two that are passed over rather than sought */
+
+struct wanted_many {
+    struct kafka_fetch *next, *end;
+};
+
+static bool take_wanted(void *arg, struct span key, struct span value, int64_t offset)
+{
+    (void)key;
+    struct wanted_many *wanted = arg;
+    while (wanted->next < wanted->end && wanted->next->offset < offset)
+        wanted->next++; /* compacted away */
+    if (wanted->next < wanted->end && wanted->next->offset == offset) {
+        wanted->next->found = true;
+        buf_add_span(&wanted->next->value, value);
+        wanted->next++;
+    }
+    return wanted->next < wanted->end;
+}
+
+static size_t count_near(const struct kafka_fetch *fetches, size_t count)
+{
+    size_t near = 1;
+    while (near < count && fetches[near].partition == fetches[0].partition &&
+           strcmp(fetches[near].topic, fetches[0].topic) == 0 &&
+           fetches[near].offset - fetches[near - 1].offset <= NEAR)
+        near++;
+    return near;
+}
+
+enum err_code kafka_fetch_sync(struct kafka_admin *admin, struct kafka_fetch *fetches, size_t count,
+                               int64_t timeout_ms, struct err *err)
+{
+    int64_t until_ms = clock_monotonic_ms() + timeout_ms;
+    for (size_t i = 0, near; i < count; i += near) {
+        near = count_near(fetches + i, count - i);
+        struct wanted_many wanted = { fetches + i, fetches + i + near };
+        struct kafka_scan scan = { .topic = fetches[i].topic,
+                                   .partition = fetches[i].partition,
+                                   .fn = take_wanted,
+                                   .arg = &wanted,
+                                   .from = fetches[i].offset };
+        enum err_code code = kafka_scan_sync(admin, &scan, until_ms - clock_monotonic_ms(), err);
+        if (code)
+            return code;
+    }
+    return ERR_OK;
+}
+
 /* --- writing --- */
 
 struct delivery {

@@ -48,6 +48,32 @@ enum err_code kafka_topics_describe_sync(struct kafka_admin *admin, const char *
     return ERR_OK;
 }
 
+enum err_code kafka_topic_ranges_sync(struct kafka_admin *admin, const char *topic,
+                                      int64_t timeout_ms, struct kafka_range **ret_ranges,
+                                      size_t *ret_count, struct err *err)
+{
+    struct kafka_topic_state state = { 0 };
+    *ret_ranges = NULL;
+    *ret_count = 0;
+    enum err_code code = kafka_topics_describe_sync(admin, &topic, 1, &state, timeout_ms, err);
+    if (!code && state.partitions == 0)
+        code = err_set(err, ERR_NOT_FOUND, "there is no topic %s", topic);
+    if (code)
+        return code;
+    size_t count = (size_t)state.partitions;
+    struct kafka_range *ranges = mem_zalloc(count, sizeof *ranges);
+    for (size_t i = 0; i < count; i++)
+        ranges[i] = (struct kafka_range){ .topic = topic, .partition = (int32_t)i };
+    code = kafka_ranges_sync(admin, ranges, count, timeout_ms, err);
+    if (code) {
+        free(ranges);
+        return code;
+    }
+    *ret_ranges = ranges;
+    *ret_count = count;
+    return ERR_OK;
+}
+
 enum err_code kafka_topics_list_sync(struct kafka_admin *admin, const char *prefix,
                                      struct kafka_topic_state **ret_states, size_t *ret_count,
                                      int64_t timeout_ms, struct err *err)

@@ -6,6 +6,7 @@
 
 #include "infra/clock.h"
 #include "schemas/buf.h"
+#include "schemas/json_out.h"
 #include "schemas/mem.h"
 #include "schemas/timefmt.h"
 
@@ -286,14 +287,6 @@ static struct span cut_to(struct span text, size_t size_max, bool *ret_cut)
     return (struct span){ text.data, size };
 }
 
-static void add_member(struct buf *out, const char *name, struct span text)
-{
-    if (text.size == 0)
-        return;
-    buf_printf(out, ",\"%s\":", name);
-    buf_add_json_string(out, text);
-}
-
 /* Every text is cut to `text_max`. */
 static void format_line(const struct line *line, size_t text_max, struct buf *out)
 {
@@ -301,20 +294,20 @@ static void format_line(const struct line *line, size_t text_max, struct buf *ou
     char time[25];
     timefmt_rfc3339(clock_wall_ms(), time);
     buf_printf(out, "{\"ts\":\"%s\",\"level\":\"%s\"", time, level_texts[line->level]);
-    add_member(out, "process", cut_to(span_of(line->log->process), text_max, &cut));
-    add_member(out, "component", cut_to(span_of(line->component), text_max, &cut));
+    json_out_text(out, "process", cut_to(span_of(line->log->process), text_max, &cut));
+    json_out_text(out, "component", cut_to(span_of(line->component), text_max, &cut));
     buf_add_text(out, ",\"msg\":");
     buf_add_json_string(out, cut_to(line->message, text_max, &cut));
     if (line->about) {
-        add_member(out, "job_id", cut_to(line->about->job_id, text_max, &cut));
-        add_member(out, "trace_id", cut_to(line->about->trace_id, text_max, &cut));
-        add_member(out, "request_id", cut_to(line->about->request_id, text_max, &cut));
+        json_out_text(out, "job_id", cut_to(line->about->job_id, text_max, &cut));
+        json_out_text(out, "trace_id", cut_to(line->about->trace_id, text_max, &cut));
+        json_out_text(out, "request_id", cut_to(line->about->request_id, text_max, &cut));
     }
     const struct err *err = line->about ? line->about->err : NULL;
     if (err) {
-        add_member(out, "error", span_of(err_code_text(err->code)));
-        add_member(out, "error_field", cut_to(span_of(err->field), text_max, &cut));
-        add_member(out, "error_text", cut_to(span_of(err->text), text_max, &cut));
+        json_out_text(out, "error", span_of(err_code_text(err->code)));
+        json_out_text(out, "error_field", cut_to(span_of(err->field), text_max, &cut));
+        json_out_text(out, "error_text", cut_to(span_of(err->text), text_max, &cut));
     }
     buf_add_text(out, cut ? ",\"truncated\":true}\n" : "}\n");
 }

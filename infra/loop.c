@@ -3,6 +3,7 @@
 #include "schemas/mem.h"
 
 #include <assert.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 struct loop_timer {
@@ -143,6 +144,13 @@ void loop_run(struct loop *loop)
 {
     loop->turning = true;
     uv_run(&loop->uv, UV_RUN_DEFAULT);
+    loop->turning = false;
+}
+
+void loop_turn(struct loop *loop, bool wait)
+{
+    loop->turning = true;
+    uv_run(&loop->uv, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
     loop->turning = false;
 }
 
@@ -368,6 +376,14 @@ static void on_work_done(uv_work_t *uv, int status)
     struct blocking *blocking = uv->data;
     blocking->done(blocking->arg);
     free(blocking);
+}
+
+void loop_pool_more(size_t threads)
+{
+    char text[24];
+    assert(threads <= LOOP_POOL_MORE_MAX);
+    snprintf(text, sizeof text, "%zu", LOOP_POOL_OWN + threads);
+    (void)setenv("UV_THREADPOOL_SIZE", text, 1); /* libuv knows no other way */
 }
 
 void loop_work(struct loop *loop, loop_fn work, loop_fn done, void *arg)

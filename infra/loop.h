@@ -21,6 +21,9 @@ void loop_free(struct loop *loop);
 /* Runs until loop_stop. */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
+/* One turn, in place of loop_run, for a caller whose own work blocks in between: does what is due,
+ * and when nothing is and `wait` is true, waits for it. */
+void loop_turn(struct loop *loop, bool wait);
 
 /* Monotonic milliseconds / nanoseconds as of the loop's current turn (cheap; loop thread). */
 int64_t loop_now_ms(const struct loop *loop);
@@ -77,6 +80,12 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signal_number, loop_s
 void loop_signal_free(struct loop_signal *watch);
 
 /* --- blocking work, on libuv's thread pool; the caller bounds how much is queued --- */
+/* How many threads the process's pool has besides those for questions to the system, to Kafka and
+ * to Redis's name server (LOOP_POOL_OWN of them, which are libuv's four if this is never called),
+ * so that slow work of others does not hold these up. Once, before the first loop_work, while
+ * nothing else reads the environment. At most LOOP_POOL_MORE_MAX. */
+enum { LOOP_POOL_OWN = 4, LOOP_POOL_MORE_MAX = 512 };
+void loop_pool_more(size_t threads);
 /* `work` runs on a pool thread, then `done` on the loop. */
 void loop_work(struct loop *loop, loop_fn work, loop_fn done, void *arg);
 

@@ -230,7 +230,7 @@ void redis_script_run(struct redis *redis, const struct redis_script *script, re
     argv = script_argv(redis, "EVALSHA", known->sha1, keys, argc, argv);
     *call = (struct script_call){
         .known = known,
-        .bytes = redis_connection_format(redis->connection, argc + 3, argv),
+        .bytes = redis_connection_format(argc + 3, argv),
         .deadline_ms = redis_connection_deadline(redis->connection),
         .fn = fn,
         .arg = arg,

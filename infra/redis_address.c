@@ -1,6 +1,7 @@
 /* See redis_address.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/redis_address.h"
 
+#include "schemas/digits.h"
 #include "schemas/mem.h"
 
 #include <arpa/inet.h>
@@ -21,18 +22,10 @@ struct redis_lookup {
 
 static bool parse_port(const char *text, int *ret_port)
 {
-    int port = 0;
-    size_t size = strlen(text);
-    if (size == 0 || size > PORT_DIGITS_MAX)
+    int64_t port = 0;
+    if (!digits_parse(span_of(text), PORT_DIGITS_MAX, &port) || port == 0 || port > PORT_MAX)
         return false;
-    for (size_t i = 0; i < size; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        port = port * 10 + (text[i] - '0');
-    }
-    if (port == 0 || port > PORT_MAX)
-        return false;
-    *ret_port = port;
+    *ret_port = (int)port;
     return true;
 }
 

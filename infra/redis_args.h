@@ -27,4 +27,7 @@ void redis_args_int(struct redis_args *args, int64_t value);
 /* The `count` arguments, valid until the next one is added. */
 const struct span *redis_args_list(struct redis_args *args);
 
+/* argv as a command in Redis' protocol (RESP); free with free(). thread: any */
+char *redis_args_format(size_t argc, const struct span *argv, size_t *ret_size);
+
 #endif

@@ -2,6 +2,7 @@
 #include "infra/redis_connection.h"
 
 #include "infra/redis_address.h"
+#include "infra/redis_args.h"
 #include "infra/redis_identify.h"
 #include "infra/redis_pending.h"
 #include "infra/redis_refusals.h"
@@ -58,10 +59,6 @@ struct redis_connection {
     struct question questions[REDIS_ASK_COUNT];
     struct redis_identity identity;
     char error[320];
-
-    const char **argv; /* scratch for hiredis' calling convention */
-    size_t *argv_size;
-    size_t argv_capacity;
 };
 
 static void advance(struct redis_connection *connection);
@@ -73,8 +70,6 @@ static void free_now(struct redis_connection *connection)
     if (connection->options.on_freed)
         connection->options.on_freed(connection->options.arg);
     redis_refusals_clear(&connection->refusals);
-    free(connection->argv);
-    free(connection->argv_size);
     free(connection);
 }
 
@@ -203,22 +198,6 @@ static void arm_deadline(struct redis_connection *connection, int64_t at_ms)
     loop_timer_start(connection->deadline_timer, delay_ms > 0 ? delay_ms : 0, 0);
 }
 
-/* hiredis wants two arrays; the scratch ones serve until the next call. */
-static void split(struct redis_connection *connection, size_t argc, const struct span *argv)
-{
-    if (argc > connection->argv_capacity) {
-        size_t capacity = argc * 2;
-        connection->argv = mem_resize(connection->argv, capacity, sizeof *connection->argv);
-        connection->argv_size =
-            mem_resize(connection->argv_size, capacity, sizeof *connection->argv_size);
-        connection->argv_capacity = capacity;
-    }
-    for (size_t i = 0; i < argc; i++) {
-        connection->argv[i] = argv[i].data ? argv[i].data : "";
-        connection->argv_size[i] = argv[i].size;
-    }
-}
-
 static void expect(struct redis_connection *connection, int64_t deadline_ms, redis_fn fn, void *arg)
 {
     loop_defer(connection->options.loop, &connection->flush_task);
@@ -233,14 +212,19 @@ static void expect(struct redis_connection *connection, int64_t deadline_ms, red
     arm_deadline(connection, deadline_ms);
 }
 
+static void append(struct redis_connection *connection, struct redis_bytes bytes)
+{
+    if (redisAppendFormattedCommand(connection->context, bytes.data, bytes.size) != REDIS_OK)
+        redis_connection_drop(connection, connection->context->errstr);
+}
+
 void redis_connection_send(struct redis_connection *connection, size_t argc,
                            const struct span *argv, redis_fn fn, void *arg)
 {
     assert(connection->step == IDENTIFYING || connection->step == UP);
-    split(connection, argc, argv);
-    if (redisAppendCommandArgv(connection->context, (int)argc, connection->argv,
-                               connection->argv_size) != REDIS_OK)
-        redis_connection_drop(connection, connection->context->errstr);
+    struct redis_bytes bytes = redis_connection_format(argc, argv);
+    append(connection, bytes);
+    redis_connection_free_bytes(bytes);
     expect(connection, redis_connection_deadline(connection), fn, arg);
 }
 
@@ -248,26 +232,20 @@ void redis_connection_send_bytes(struct redis_connection *connection, struct red
                                  int64_t deadline_ms, redis_fn fn, void *arg)
 {
     assert(connection->step == UP);
-    if (redisAppendFormattedCommand(connection->context, bytes.data, bytes.size) != REDIS_OK)
-        redis_connection_drop(connection, connection->context->errstr);
+    append(connection, bytes);
     expect(connection, deadline_ms, fn, arg);
 }
 
-struct redis_bytes redis_connection_format(struct redis_connection *connection, size_t argc,
-                                           const struct span *argv)
+struct redis_bytes redis_connection_format(size_t argc, const struct span *argv)
 {
-    char *bytes = NULL;
-    split(connection, argc, argv);
-    long long size =
-        redisFormatCommandArgv(&bytes, (int)argc, connection->argv, connection->argv_size);
-    if (size < 0)
-        abort(); /* out of memory: one policy, see schemas/mem.h */
-    return (struct redis_bytes){ .data = bytes, .size = (size_t)size };
+    struct redis_bytes bytes;
+    bytes.data = redis_args_format(argc, argv, &bytes.size);
+    return bytes;
 }
 
 void redis_connection_free_bytes(struct redis_bytes bytes)
 {
-    redisFreeCommand(bytes.data);
+    free(bytes.data);
 }
 
 static void tell_refusals(void *arg)

@@ -57,8 +57,7 @@ void redis_connection_send(struct redis_connection *connection, size_t argc,
 void redis_connection_send_bytes(struct redis_connection *connection, struct redis_bytes bytes,
                                  int64_t deadline_ms, redis_fn fn, void *arg);
 /* argv in Redis' protocol; free with redis_connection_free_bytes. */
-struct redis_bytes redis_connection_format(struct redis_connection *connection, size_t argc,
-                                           const struct span *argv);
+struct redis_bytes redis_connection_format(size_t argc, const struct span *argv);
 void redis_connection_free_bytes(struct redis_bytes bytes);
 /* Calls fn(arg, code, NULL) at the end of this turn. */
 void redis_connection_refuse(struct redis_connection *connection, redis_fn fn, void *arg,

@@ -239,6 +239,7 @@ static enum err_code open_http(struct service *service, struct err *err)
         .listen_fd = service_process_listener(),
         .routes = service->routes,
         .route_count = OWN_COUNT + spec->route_count,
+        .vital_count = OWN_COUNT,
         .arg = service,
         .produces_under = "/v1/",
         .produces = produces,
@@ -269,10 +270,17 @@ void service_fail(struct service *service, const struct err *err)
     end(service, "failed", SERVICE_EXIT_FAILED);
 }
 
+static int64_t drain_limit_ms(const struct service *service)
+{
+    const struct service_spec *spec = service->spec;
+    return (spec->drain_ms_of ? spec->drain_ms_of(service_config(service)) : spec->drain_ms) +
+           DRAIN_GRACE_MS;
+}
+
 static void on_drain_limit(void *arg)
 {
     struct service *service = arg;
-    long long limit_ms = service->spec->drain_ms + DRAIN_GRACE_MS;
+    long long limit_ms = drain_limit_ms(service);
     log_write(service->log, LOG_WARN, "service", NULL,
               "what runs did not end within %lld ms; stopping anyway", limit_ms);
     end(service, "stopped with work left", SERVICE_EXIT_DRAINED);
@@ -286,7 +294,7 @@ static void on_stop_signal(void *arg, int signal_number)
     service->draining = true;
     log_write(service->log, LOG_INFO, "service", NULL, "signal %d: draining", signal_number);
     service_process_notify("STOPPING=1");
-    loop_timer_start(service->drain_limit, service->spec->drain_ms + DRAIN_GRACE_MS, 0);
+    loop_timer_start(service->drain_limit, drain_limit_ms(service), 0);
     if (service->spec->drain)
         service->spec->drain(service->state);
     else

@@ -31,6 +31,8 @@ struct service_spec {
     /* The loop has stopped: free. */
     void (*stop)(void *state);
     int64_t drain_ms;
+    /* The same, where the configuration has it; NULL: drain_ms. */
+    int64_t (*drain_ms_of)(const struct config *config);
 };
 /* The whole main(): returns the exit code (0 drained, 1 failed, 2 usage or configuration). */
 int service_main(const struct service_spec *spec, int argc, char **argv);

@@ -1,6 +1,7 @@
 /* See topics.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/topics.h"
 
+#include "infra/clock.h"
 #include "schemas/mem.h"
 
 #include <errno.h>
@@ -9,8 +10,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
+#include <time.h>
 
 #define TIMEOUT_MS     30000
+#define PAUSE_MS       100
 #define BATCH_OVERHEAD 65536 /* Kafka's limit counts the batch that holds a record */
 #define SETTINGS_MAX   8
 #define INSYNC_REPLICATION                                                                         \
@@ -172,7 +175,7 @@ __attribute__((format(printf, 2, 3))) static void say(const struct apply *apply,
 
 /* The topics that a group reads: of these kinds, and of one queue or (NULL) of all. */
 struct reads {
-    enum topic_kind kinds[2]; /* twice the same: one kind */
+    unsigned kinds; /* a bit each: 1U << TOPIC_COMMANDS */
     const char *queue;
 };
 
@@ -181,8 +184,7 @@ static bool is_read(const struct apply *apply, const struct reads *reads, size_t
     enum topic_kind kind;
     struct span suffix;
     return topic_parse(span_of(apply->specs[i].name), apply->config->namespace_, &kind, &suffix) &&
-           (kind == reads->kinds[0] || kind == reads->kinds[1]) &&
-           (!reads->queue || span_is(suffix, reads->queue));
+           (reads->kinds & 1U << kind) && (!reads->queue || span_is(suffix, reads->queue));
 }
 
 /* Every partition of a new topic that the group reads; free with free(). */
@@ -241,8 +243,9 @@ static enum err_code mark_group(const struct apply *apply, const char *group,
 
 static enum err_code mark_groups(const struct apply *apply, struct err *err)
 {
-    static const struct reads recorder = { { TOPIC_COMMANDS, TOPIC_REPLIES }, NULL };
-    static const struct reads delayer = { { TOPIC_DELAY, TOPIC_DELAY }, NULL };
+    static const struct reads commands = { 1U << TOPIC_COMMANDS, NULL };
+    static const struct reads recorder = { 1U << TOPIC_REPLIES | 1U << TOPIC_DEAD, NULL };
+    static const struct reads delayer = { 1U << TOPIC_DELAY, NULL };
     const char *namespace_ = apply->config->namespace_;
     struct buf group = BUF_INIT(TOPIC_NAME_MAX);
     enum err_code code = ERR_OK;
@@ -250,13 +253,16 @@ static enum err_code mark_groups(const struct apply *apply, struct err *err)
         const char *queue = apply->config->queues[i].name;
         buf_reset(&group);
         topic_group_worker(&group, namespace_, queue);
-        code = mark_group(apply, group.data,
-                          &(struct reads){ { TOPIC_COMMANDS, TOPIC_COMMANDS }, queue }, err);
+        code = mark_group(apply, group.data, &(struct reads){ commands.kinds, queue }, err);
     }
     buf_reset(&group);
     topic_group_recorder(&group, namespace_);
     if (!code)
         code = mark_group(apply, group.data, &recorder, err);
+    buf_reset(&group);
+    topic_group_recorder_commands(&group, namespace_);
+    if (!code)
+        code = mark_group(apply, group.data, &commands, err);
     buf_reset(&group);
     topic_group_delayer(&group, namespace_);
     if (!code)
@@ -333,6 +339,26 @@ static enum err_code retain(const struct apply *apply, struct err *err)
     return code;
 }
 
+/* What follows the making. */
+static enum err_code prepare(const struct apply *apply, struct err *err)
+{
+    enum err_code code = retain(apply, err);
+    return code ? code : mark_groups(apply, err);
+}
+
+/* Of several brokers, one may not have heard yet of a topic that another one has just made, and
+ * then says that it does not know it: it is asked again. */
+static enum err_code prepare_patiently(const struct apply *apply, struct err *err)
+{
+    int64_t until_ms = clock_monotonic_ms() + TIMEOUT_MS;
+    for (;;) {
+        enum err_code code = prepare(apply, err);
+        if (code != ERR_KAFKA || clock_monotonic_ms() >= until_ms)
+            return code;
+        nanosleep(&(struct timespec){ .tv_nsec = PAUSE_MS * 1000000L }, NULL);
+    }
+}
+
 static enum err_code apply_specs(struct apply *apply, struct err *err)
 {
     enum err_code code = kafka_topics_create_sync(apply->admin, apply->specs, apply->count,
@@ -343,15 +369,12 @@ static enum err_code apply_specs(struct apply *apply, struct err *err)
         if (apply->created[i])
             say(apply, "made %s, %d partitions", apply->specs[i].name, apply->specs[i].partitions);
     }
-    code = retain(apply, err);
-    if (code)
-        return code;
     char generation[TOPIC_GENERATION_SIZE + 1];
     code = topics_generation_sync(apply->admin, apply->config, generation, err);
     apply->fresh = code == ERR_NOT_FOUND;
     if (code && !apply->fresh)
         return code;
-    code = mark_groups(apply, err);
+    code = prepare_patiently(apply, err);
     /* Last: where it stands, all before it was done. */
     if (!code && apply->fresh)
         code = write_generation(apply, err);

@@ -50,7 +50,7 @@ copy_tree() {
 [ -e "$root/.made" ] || make_debian
 copy_settings
 copy_tree
-unset MAKEFLAGS MAKELEVEL MFLAGS
+unset MAKEFLAGS MAKELEVEL MFLAGS TMPDIR # a folder of this machine
 export LC_ALL=C.UTF-8
 # shellcheck disable=SC2016 # expanded by the inner shell
 exec unshare --mount --pid --fork --kill-child --mount-proc="$root/proc" bash -euc '

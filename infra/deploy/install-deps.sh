@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs what is missing of the packages that Errand needs: install-deps.sh build|run|unit|test|check|bench|bare...
+# Installs what is missing of the packages that Errand needs: install-deps.sh build|run|unit|test|check|bench|peers|bare...
 # Debian bookworm or trixie, from a bare system on. Says nothing and does nothing when all is there; progress goes to
 # stderr. As a user it asks sudo; it never leaves a system service of its own running (Errand starts its own Redis).
 # SPDX-License-Identifier: Apache-2.0
@@ -10,13 +10,15 @@ declare -A sets=(
         libprotobuf-c-dev protobuf-c-compiler libjansson-dev libuv1-dev libssl-dev libyaml-dev"
     [run]="redis-server ca-certificates"
     [unit]="libcmocka-dev python3 openssl"
-    [test]="libcmocka-dev python3 python3-venv default-jre-headless maven ca-certificates curl clang libclang-rt-dev"
+    [test]="libcmocka-dev python3 python3-venv default-jre-headless maven ca-certificates curl clang libclang-rt-dev
+        groff-base zsh fish systemd chromium-headless-shell"
     [check]="libcmocka-dev python3 git clang clang-format clang-tidy shellcheck universal-ctags gcovr"
-    [bench]="wrk"
+    [bench]="wrk valgrind linux-perf"
+    [peers]="npm"
     [bare]="debootstrap"
 )
 # Packages that need not come from Debian: the command is enough.
-declare -A commands=([default-jre-headless]=java [maven]=mvn)
+declare -A commands=([default-jre-headless]=java [maven]=mvn [systemd]=systemd-analyze [npm]=npm)
 policy=/usr/sbin/policy-rc.d
 
 fail() {
@@ -52,9 +54,9 @@ update() {
     $sudo apt-get update -q -o DPkg::Lock::Timeout=300 >>"$log" 2>&1
 }
 
-[ $# -gt 0 ] || fail "which set?" "install-deps.sh build|run|unit|test|check|bench|bare..."
+[ $# -gt 0 ] || fail "which set?" "install-deps.sh build|run|unit|test|check|bench|peers|bare..."
 for set in "$@"; do
-    [ -n "${sets[$set]-}" ] || fail "unknown set '$set'" "install-deps.sh build|run|unit|test|check|bench|bare..."
+    [ -n "${sets[$set]-}" ] || fail "unknown set '$set'" "install-deps.sh build|run|unit|test|check|bench|peers|bare..."
 done
 if ! command -v apt-get >/dev/null; then
     fail "this is not Debian; what is needed has other names here (in Debian's: ${sets[*]})" \

@@ -1,7 +1,7 @@
 /* See behaviour.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/simulator/behaviour.h"
 
-#include "infra/simulator/digits.h"
+#include "schemas/digits.h"
 #include "schemas/suggest.h"
 
 #include <inttypes.h>
@@ -87,7 +87,7 @@ static enum err_code take_number(const struct word *word, struct span value, int
                                  struct err *err)
 {
     int64_t number;
-    if (!digits_parse(value, &number) || number < word->min || number > word->max)
+    if (!digits_parse(value, DIGITS_MAX_JSON, &number) || number < word->min || number > word->max)
         return err_field(err, ERR_INVALID_PARAMETER, "simulate",
                          "%s takes a whole number from %" PRId64 " to %" PRId64
                          ", as in %s=%" PRId64,

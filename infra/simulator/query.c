@@ -1,7 +1,7 @@
 /* See query.h. SPDX-License-Identifier: Apache-2.0 */
 #include "infra/simulator/query.h"
 
-#include "infra/simulator/digits.h"
+#include "schemas/digits.h"
 #include "schemas/suggest.h"
 
 #include <assert.h>
@@ -54,7 +54,7 @@ enum err_code query_number(struct http_request *req, const char *name, int64_t m
     struct span text = http_query(req, name);
     if (!text.data)
         return ERR_OK;
-    if (!digits_parse(text, number) || *number > max)
+    if (!digits_parse(text, DIGITS_MAX_JSON, number) || *number > max)
         return err_field(err, ERR_INVALID_PARAMETER, name, "%s must be a whole number up to %lld",
                          name, (long long)max);
     return ERR_OK;

@@ -8,10 +8,11 @@
 #include "infra/simulator/behaviour.h"
 #include "infra/simulator/control.h"
 #include "infra/simulator/delivery.h"
-#include "infra/simulator/digits.h"
 #include "infra/simulator/echo.h"
 #include "infra/simulator/ledger.h"
 #include "infra/simulator/query.h"
+#include "infra/simulator/tls_door.h"
+#include "schemas/digits.h"
 #include "schemas/json.h"
 #include "schemas/mem.h"
 
@@ -34,6 +35,7 @@ struct simulator {
     struct service *service;
     struct ledger *ledger;
     struct control *control;
+    struct tls_door *tls_door; /* NULL: there is none */
     uint64_t seed;
     struct call *waiting; /* list of calls whose time has not come, or never comes */
     size_t waiting_count;
@@ -256,7 +258,7 @@ static void arrive(struct call *call, struct span wish)
         .simulate = wish,
         .started_ms = clock_wall_ms(),
     };
-    if (!digits_parse(http_header(req, "Errand-Attempt"), &facts.attempt))
+    if (!digits_parse(http_header(req, "Errand-Attempt"), DIGITS_MAX_JSON, &facts.attempt))
         facts.attempt = 0;
     call->seq = ledger_add(call->simulator->ledger, &facts);
     metric_add(call->simulator->calls_total, 1);
@@ -372,6 +374,23 @@ static void on_echo(struct http_request *req, void *service)
 }
 
 /* --- the operator's side --- */
+
+static void on_authority(struct http_request *req, void *service)
+{
+    const struct simulator *simulator = service_state(service);
+    if (!simulator->tls_door) {
+        struct err err;
+        (void)err_set(&err, ERR_NOT_FOUND, "There is no TLS here: simulator.tls_listen is empty.");
+        http_reply_problem(req, &err, 0, NULL);
+        return;
+    }
+    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    tls_door_authority(simulator->tls_door, &body);
+    http_reply(req, &(struct http_answer){ .status = 200,
+                                           .content_type = "application/x-pem-file",
+                                           .body = buf_span(&body) });
+    buf_free(&body);
+}
 
 static struct simulator *simulator_of(void *service)
 {
@@ -501,6 +520,7 @@ const struct http_route simulator_routes[] = {
     { "GET", "/ledger", on_ledger_get, 0 },
     { "GET", "/ledger/summary", on_ledger_summary, 0 },
     { "DELETE", "/ledger", on_ledger_delete, 0 },
+    { "GET", "/authority.pem", on_authority, 0 },
 };
 const size_t simulator_route_count = COUNT(simulator_routes);
 
@@ -508,11 +528,21 @@ const size_t simulator_route_count = COUNT(simulator_routes);
 
 enum err_code simulator_start(struct service *service, void **ret_state, struct err *err)
 {
-    (void)err; /* nothing here can fail */
     const struct config_simulator *config = &service_config(service)->simulator;
+    struct tls_door *tls_door = NULL;
+    if (config->tls_listen[0]) {
+        enum err_code code = tls_door_new(service_loop(service), config->tls_listen,
+                                          http_server_address(service_http(service)),
+                                          (size_t)config->http.connections_max, &tls_door, err);
+        if (code)
+            return code;
+        log_write(service_log(service), LOG_INFO, "simulator", NULL, "TLS at %s",
+                  tls_door_address(tls_door));
+    }
     struct metrics *metrics = service_metrics(service);
     struct simulator *simulator = MEM_NEW(*simulator);
     simulator->service = service;
+    simulator->tls_door = tls_door;
     simulator->seed = (uint64_t)config->seed;
     simulator->ledger = ledger_new((size_t)config->ledger_max);
     simulator->control = control_new();
@@ -547,6 +577,7 @@ void simulator_stop(void *state)
         http_on_close(call->req, NULL); /* the server is still there, and will end the request */
         leave(call);
     }
+    tls_door_free(simulator->tls_door);
     ledger_free(simulator->ledger);
     control_free(simulator->control);
     free(simulator);

@@ -1,5 +1,6 @@
-/* The listening socket: bound here, or inherited. SPDX-License-Identifier: Apache-2.0 */
-#include "infra/http_server_internal.h"
+/* See listen.h. SPDX-License-Identifier: Apache-2.0 */
+#include "infra/listen.h"
+
 #include "schemas/buf.h"
 #include "schemas/mem.h"
 
@@ -11,7 +12,7 @@
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { BACKLOG = 4096, ERROR_TEXT_MAX = 128 };
@@ -42,10 +43,9 @@ static enum err_code split(const char *listen_at, char **ret_host, char **ret_po
 static void set_options(int fd)
 {
     int on = 1;
-    /* REUSEADDR: a restart need not wait for old connections. REUSEPORT: each thread listens for
-     * itself. NODELAY is inherited by the connections. */
+    /* REUSEADDR: a restart need not wait for old connections. NODELAY is inherited by the
+     * connections. */
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    (void)setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
@@ -68,34 +68,38 @@ static int listen_on(const struct addrinfo *info)
     return -1;
 }
 
-static enum err_code bind_to(const char *listen_at, int *ret_fd, struct err *err)
+/* The addresses that `at` means; the caller's to free with freeaddrinfo. */
+static enum err_code resolve(const char *at, struct addrinfo **ret_infos, struct err *err)
 {
     char *host = NULL;
     char *port = NULL;
-    struct addrinfo *infos = NULL;
-    int fd = -1;
-    enum err_code code = split(listen_at, &host, &port, err);
+    enum err_code code = split(at, &host, &port, err);
     if (code)
         return code;
     struct addrinfo hints = { .ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV };
-    int failed = getaddrinfo(host, port, &hints, &infos);
-    if (failed) {
-        code = err_set(err, ERR_IO, "Cannot listen on %s: %s.", listen_at, gai_strerror(failed));
-        goto out;
-    }
+    int failed = getaddrinfo(host, port, &hints, ret_infos);
+    if (failed)
+        code = err_set(err, ERR_IO, "Cannot resolve %s: %s.", at, gai_strerror(failed));
+    free(host);
+    free(port);
+    return code;
+}
+
+static enum err_code bind_to(const char *listen_at, int *ret_fd, struct err *err)
+{
+    struct addrinfo *infos = NULL;
+    int fd = -1;
+    enum err_code code = resolve(listen_at, &infos, err);
+    if (code)
+        return code;
     for (const struct addrinfo *info = infos; info && fd < 0; info = info->ai_next)
         fd = listen_on(info);
     if (fd < 0) {
         char text[ERROR_TEXT_MAX];
         code = err_set(err, ERR_IO, "Cannot listen on %s: %s.", listen_at, system_error(text));
-        goto out;
     }
     *ret_fd = fd;
-out:
-    if (infos)
-        freeaddrinfo(infos);
-    free(host);
-    free(port);
+    freeaddrinfo(infos);
     return code;
 }
 
@@ -140,7 +144,7 @@ static char *address_of(int fd)
     return buf_take(&text);
 }
 
-enum err_code http_listen(const char *listen_at, int inherited_fd, int *ret_fd, char **ret_address,
+enum err_code listen_open(const char *listen_at, int inherited_fd, int *ret_fd, char **ret_address,
                           struct err *err)
 {
     int fd = -1;
@@ -150,5 +154,18 @@ enum err_code http_listen(const char *listen_at, int inherited_fd, int *ret_fd, 
         return code;
     *ret_fd = fd;
     *ret_address = address_of(fd);
+    return ERR_OK;
+}
+
+enum err_code listen_peer(const char *address, struct sockaddr_storage *ret, socklen_t *ret_size,
+                          struct err *err)
+{
+    struct addrinfo *infos = NULL;
+    enum err_code code = resolve(address, &infos, err);
+    if (code)
+        return code;
+    *ret_size = infos->ai_addrlen;
+    memcpy(ret, infos->ai_addr, infos->ai_addrlen);
+    freeaddrinfo(infos);
     return ERR_OK;
 }
