@@ -41,6 +41,7 @@ struct slot {
     int64_t asked_ms; /* wall clock, of the last request */
     bool reading;     /* accepted; waiting for it to finish */
     bool looking;     /* ended; an earlier one is being read again */
+    bool resent;      /* the submission, for the one time that it may be */
     struct slot *next_idle;
     bool idle; /* in the list */
 };
@@ -118,7 +119,7 @@ static void make_idle(struct slot *slot)
 }
 
 static void on_answer(void *arg, const struct load_response *response);
-static void on_failed(void *arg, bool asked);
+static void on_failed(void *arg, enum load_failure failure);
 
 static struct slot *take_slot(struct load *load)
 {
@@ -148,7 +149,7 @@ static void send_job(struct slot *slot, int64_t n, int64_t now_us)
     slot->n = n;
     slot->due_us = open_loop ? load->started_us + load_due_us(load->options->rate, n) : now_us;
     slot->asked_us = now_us;
-    slot->reading = false;
+    slot->reading = slot->resent = false;
     load->busy++;
     load->report.sent++;
     slot->asked_ms = load_history_submit(load->history, load->body, n);
@@ -294,16 +295,32 @@ static void on_answer(void *arg, const struct load_response *response)
     }
 }
 
-static void on_failed(void *arg, bool asked)
+/* With its key it is the same job, whether the first one was heard or not. */
+static void resend(struct slot *slot)
+{
+    struct load *load = slot->load;
+    slot->resent = true;
+    load->report.resent++;
+    load_body_submit(load->body, slot->n, load_connection_request(slot->connection));
+    load_connection_send(slot->connection);
+}
+
+static void on_failed(void *arg, enum load_failure failure)
 {
     struct slot *slot = arg;
-    if (!asked) /* an idle connection was closed: the next request makes a new one */
+    bool submitting = !slot->reading && !slot->looking;
+    if (failure == LOAD_FAILED_IDLE) /* the next request makes a new connection */
         return;
+    if (submitting && failure == LOAD_FAILED_REUSED && slot->load->options->resend &&
+        !slot->resent) {
+        resend(slot);
+        return;
+    }
     if (slot->reading) { /* a read can be asked again */
         slot->rest_until_us = clock_monotonic_us() + REST_US;
         return;
     }
-    if (!slot->looking) {
+    if (submitting) {
         slot->load->report.broken++;
         load_history_unanswered(slot->load->history, slot->load->body, slot->n, slot->asked_ms);
     }

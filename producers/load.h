@@ -29,6 +29,7 @@ struct load_report {
     uint64_t finished; /* e2e: seen in a terminal state */
     uint64_t by_state[JOB_STATE_COUNT];
     uint64_t by_status[LOAD_STATUS_MAX]; /* every answer to a submission */
+    uint64_t resent;                     /* on a new connection; see `resend` */
     uint64_t broken;                     /* the connection failed: nothing is known about the job */
     uint64_t timeouts;                   /* no answer in time, or e2e not finished in time */
     size_t connections;
@@ -41,14 +42,17 @@ struct load_options {
     const char *path; /* before /v1/jobs: "" or "/errand" */
     const char *type;
     struct span payload; /* JSON; "{{n}}" in it is the number of the job */
-    const char *key; /* the ordering key, for types of ordered queues; "{{n}}" as in the payload;
-                        NULL none */
+    const char *key;  /* the ordering key, for types of ordered queues; "{{n}}" as in the payload;
+                         NULL none */
+    int64_t delay_ms; /* they become due so much later; 0: at once */
     enum load_mode mode;
     int64_t rate;        /* thousandths a second; 0: closed loop */
     int64_t connections; /* closed loop: how many; open loop: at most */
     int64_t duration_ms; /* 0: no limit */
     int64_t count;       /* 0: no limit */
     bool keyed;          /* each job gets an Idempotency-Key */
+    bool resend; /* with `keyed`: what was sent on a connection that was just being closed, and
+                    got no byte of an answer, is sent once more (RFC 9112, 9.3.1) */
     void *arg;
     /* A job was accepted; `key` is empty unless keyed. May be NULL. */
     void (*on_accepted)(void *arg, struct span id, struct span key);

@@ -56,6 +56,8 @@ static char *make_text(const struct load_options *options)
         buf_add_text(&text, ",\"key\":");
         buf_add_json_string(&text, span_of(options->key));
     }
+    if (options->delay_ms)
+        buf_printf(&text, ",\"delay\":\"%" PRId64 "ms\"", options->delay_ms);
     buf_add_char(&text, '}');
     return buf_take(&text);
 }

@@ -24,6 +24,7 @@ struct load_connection {
     unsigned watched; /* changing it costs a system call */
     bool connecting;
     bool busy;
+    bool reused; /* it has answered */
     struct buf request;
     size_t sent;
     struct buf answer;
@@ -33,9 +34,11 @@ struct load_connection {
 static void fail(void *arg)
 {
     struct load_connection *connection = arg;
-    bool asked = connection->busy;
+    enum load_failure failure = connection->busy ? LOAD_FAILED_ASKED : LOAD_FAILED_IDLE;
+    if (connection->busy && connection->reused && connection->answer.size == 0)
+        failure = LOAD_FAILED_REUSED;
     load_connection_reset(connection);
-    connection->events.on_failed(connection->events.arg, asked);
+    connection->events.on_failed(connection->events.arg, failure);
 }
 
 struct load_connection *load_connection_new(struct loop *loop, const struct sockaddr *address,
@@ -68,6 +71,7 @@ void load_connection_reset(struct load_connection *connection)
     connection->fd = -1;
     connection->connecting = false;
     connection->busy = false;
+    connection->reused = false;
     connection->sent = 0;
     buf_reset(&connection->answer);
 }
@@ -124,6 +128,7 @@ static void finish(struct load_connection *connection, const struct load_respons
     struct buf answer = connection->answer; /* the event may send the next request, or close */
     connection->answer = (struct buf)BUF_INIT(ANSWER_BYTES_MAX);
     connection->busy = false;
+    connection->reused = true;
     if (response->close)
         load_connection_reset(connection);
     connection->events.on_answer(connection->events.arg, response);

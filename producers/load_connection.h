@@ -13,14 +13,20 @@
 
 struct load_connection;
 
+enum load_failure {
+    LOAD_FAILED_IDLE,   /* nothing had been asked */
+    LOAD_FAILED_ASKED,  /* a request was under way, and its outcome is not known */
+    LOAD_FAILED_REUSED, /* the same, on a connection that had answered before, and not a byte of the
+                           answer came: its server may have closed it before it read the request */
+};
+
 struct load_connection_events {
     void *arg;
     /* The answer to what was sent, borrowed. The connection can be used again, unless the answer
      * says `close`: then it is closed. */
     void (*on_answer)(void *arg, const struct load_response *response);
-    /* The connection cannot be made, or broke. `asked`: a request was under way, and its outcome
-     * is not known. */
-    void (*on_failed)(void *arg, bool asked);
+    /* The connection cannot be made, or broke. */
+    void (*on_failed)(void *arg, enum load_failure failure);
 };
 
 /* `address` is borrowed. */

@@ -2,6 +2,7 @@
 #include "producers/load_history.h"
 
 #include "infra/clock.h"
+#include "schemas/digits.h"
 #include "schemas/mem.h"
 
 #include <stdio.h>
@@ -79,14 +80,10 @@ static int64_t version_of(struct span etag)
 {
     const char *text = etag.data;
     int64_t version = 0;
-    if (etag.size < 3 || etag.size > 20 || text[0] != '"' || text[etag.size - 1] != '"')
+    if (etag.size < 3 || text[0] != '"' || text[etag.size - 1] != '"')
         return -1;
-    for (size_t i = 1; i + 1 < etag.size; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return -1;
-        version = 10 * version + (text[i] - '0');
-    }
-    return version;
+    return digits_parse((struct span){ text + 1, etag.size - 2 }, DIGITS_MAX, &version) ? version
+                                                                                        : -1;
 }
 
 void load_history_submitted(struct load_history *history, const struct load_body *body, int64_t n,

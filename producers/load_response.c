@@ -1,12 +1,13 @@
 /* Reading answers.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "producers/load_response.h"
+#include "schemas/digits.h"
 
 #include <stdio.h>
 #include <strings.h>
 
 #define VERSION     "HTTP/1.1 "
-#define LENGTH_MAX  ((size_t)64 * 1024 * 1024)
+#define LENGTH_MAX  (INT64_C(64) * 1024 * 1024)
 #define PATTERN_MAX 64
 
 static bool parse_status(struct span head, int *ret_status)
@@ -15,13 +16,10 @@ static bool parse_status(struct span head, int *ret_status)
     size_t skip = sizeof VERSION - 1;
     if (head.size < skip + 3 || memcmp(text, VERSION, skip) != 0)
         return false;
-    int status = 0;
-    for (size_t i = skip; i < skip + 3; i++) {
-        if (text[i] < '0' || text[i] > '9')
-            return false;
-        status = 10 * status + (text[i] - '0');
-    }
-    *ret_status = status;
+    int64_t status = 0;
+    if (!digits_parse((struct span){ text + skip, 3 }, 3, &status))
+        return false;
+    *ret_status = (int)status;
     return status >= 100;
 }
 
@@ -41,15 +39,11 @@ static bool is_header(struct span line, const char *name, struct span *ret_value
 
 static bool parse_length(struct span value, size_t *ret_length)
 {
-    const char *text = value.data;
-    size_t length = 0;
-    for (size_t i = 0; i < value.size; i++) {
-        if (text[i] < '0' || text[i] > '9' || length > LENGTH_MAX)
-            return false;
-        length = 10 * length + (size_t)(text[i] - '0');
-    }
-    *ret_length = length;
-    return value.size > 0;
+    int64_t length = 0;
+    if (!digits_parse(value, DIGITS_MAX, &length) || length > LENGTH_MAX)
+        return false;
+    *ret_length = (size_t)length;
+    return true;
 }
 
 /* Header lines up to the empty one; false when the body's length is not told. */

@@ -3,13 +3,14 @@
 
 #include "infra/clock.h"
 #include "schemas/envelope.h"
+#include "schemas/mutant.h"
 #include "schemas/timefmt.h"
 #include "schemas/topic.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
-#define HEADERS_MAX 16
+#define HEADERS_MAX 20
 
 /* Headers being put together; the texts live in the struct. */
 struct headers {
@@ -61,7 +62,19 @@ static void queue_topic(char *name, size_t size, const struct publish *publish,
 struct destination {
     const char *topic;
     struct span key;
+    const struct publish_more *more; /* NULL: no headers besides */
 };
+
+/* Borrows all of them. */
+static struct kafka_send record_of(struct destination to, struct span value,
+                                   const struct headers *headers)
+{
+    return (struct kafka_send){ .topic = to.topic,
+                                .key = to.key,
+                                .value = value,
+                                .headers = headers->items,
+                                .header_count = headers->count };
+}
 
 static enum err_code send_command(const struct publish *publish, const struct job_command *command,
                                   struct destination to, kafka_delivery_fn fn, void *arg,
@@ -73,16 +86,12 @@ static enum err_code send_command(const struct publish *publish, const struct jo
     snprintf(headers.ce_type, sizeof headers.ce_type, "errand.command");
     add_cloudevent(&headers, publish->source, "application/protobuf");
     add_trace(&headers, &command->facts);
+    for (size_t i = 0; to.more && i < to.more->count && i < PUBLISH_MORE_MAX; i++)
+        add(&headers, to.more->headers[i].name, to.more->headers[i].value);
     struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
     enum err_code code = envelope_encode_command(command, &value, err);
     if (code == ERR_OK) {
-        struct kafka_send send = {
-            .topic = to.topic,
-            .key = to.key,
-            .value = buf_span(&value),
-            .headers = headers.items,
-            .header_count = headers.count,
-        };
+        const struct kafka_send send = record_of(to, buf_span(&value), &headers);
         code = kafka_produce(publish->producer, &send, fn, arg, err);
     }
     buf_free(&value);
@@ -92,12 +101,19 @@ static enum err_code send_command(const struct publish *publish, const struct jo
 enum err_code publish_command(const struct publish *publish, const struct job_command *command,
                               kafka_delivery_fn fn, void *arg, struct err *err)
 {
+    return publish_command_with(publish, command, NULL, fn, arg, err);
+}
+
+enum err_code publish_command_with(const struct publish *publish, const struct job_command *command,
+                                   const struct publish_more *more, kafka_delivery_fn fn, void *arg,
+                                   struct err *err)
+{
     char identity[IDENTITY_TEXT_SIZE];
     id_identity_text(&command->facts.id, identity);
     char topic[TOPIC_NAME_MAX];
     queue_topic(topic, sizeof topic, publish, TOPIC_COMMANDS, command->facts.queue);
     struct span key = command->facts.key.size ? command->facts.key : span_of(identity);
-    return send_command(publish, command, (struct destination){ topic, key }, fn, arg, err);
+    return send_command(publish, command, (struct destination){ topic, key, more }, fn, arg, err);
 }
 
 enum err_code publish_handoff(const struct publish *publish, const struct job_command *command,
@@ -111,8 +127,16 @@ enum err_code publish_handoff(const struct publish *publish, const struct job_co
     id_identity_text(&command->facts.id, identity);
     char topic[TOPIC_NAME_MAX];
     queue_topic(topic, sizeof topic, publish, TOPIC_DELAY, span_of(tier->name));
-    return send_command(publish, command, (struct destination){ topic, span_of(identity) }, fn, arg,
-                        err);
+    return send_command(publish, command, (struct destination){ topic, span_of(identity), NULL },
+                        fn, arg, err);
+}
+
+static void on_twin(void *arg, enum err_code code, int32_t partition, int64_t offset)
+{
+    (void)arg;
+    (void)code;
+    (void)partition;
+    (void)offset;
 }
 
 enum err_code publish_event(const struct publish *publish, const struct job_event *event,
@@ -135,14 +159,14 @@ enum err_code publish_event(const struct publish *publish, const struct job_even
     struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
     enum err_code code = envelope_encode_event(event, &value, err);
     if (code == ERR_OK) {
-        struct kafka_send send = {
-            .topic = topic,
-            .key = span_of(identity),
-            .value = buf_span(&value),
-            .headers = headers.items,
-            .header_count = headers.count,
-        };
+        const struct destination to = { topic, span_of(identity), NULL };
+        const struct kafka_send send = record_of(to, buf_span(&value), &headers);
         code = kafka_produce(publish->producer, &send, fn, arg, err);
+        if (MUTANT(end_told_in_two_places) && job_state_is_terminal(job_event_state(event->kind))) {
+            const struct destination elsewhere = { topic, SPAN_LIT("elsewhere"), NULL };
+            const struct kafka_send twin = record_of(elsewhere, buf_span(&value), &headers);
+            (void)!kafka_produce(publish->producer, &twin, on_twin, NULL, err);
+        }
     }
     buf_free(&value);
     return code;
@@ -171,21 +195,52 @@ enum err_code publish_dead(const struct publish *publish, const struct publish_d
     add(&headers, TOPIC_HEADER_SOURCE_PARTITION, span_of(partition));
     add(&headers, TOPIC_HEADER_SOURCE_OFFSET, span_of(offset));
     add(&headers, TOPIC_HEADER_TURN, span_of(turn));
+    add(&headers, TOPIC_HEADER_TARGET, dead->target);
+    char status[16];
+    snprintf(status, sizeof status, "%u", dead->status);
+    if (dead->status)
+        add(&headers, TOPIC_HEADER_STATUS, span_of(status));
 
     char topic[TOPIC_NAME_MAX];
     queue_topic(topic, sizeof topic, publish, TOPIC_DEAD, dead->queue);
-    struct kafka_send send = {
-        .topic = topic,
-        .key = dead->key,
-        .value = dead->value,
-        .headers = headers.items,
-        .header_count = headers.count,
-    };
+    struct kafka_send send =
+        record_of((struct destination){ topic, dead->key, NULL }, dead->value, &headers);
     enum err_code code = kafka_produce(publish->producer, &send, fn, arg, err);
     if (code == ERR_LIMIT) { /* a stranger's record, as large as the topic takes: no room beside it
                                 for the letter, which says where to find it */
         send.key = send.value = (struct span){ 0 };
         code = kafka_produce(publish->producer, &send, fn, arg, err);
     }
+    return code;
+}
+
+enum err_code publish_resolution(const struct publish *publish, struct span queue,
+                                 const struct job_resolution *resolution, kafka_delivery_fn fn,
+                                 void *arg, struct err *err)
+{
+    struct headers headers = { 0 };
+    char identity[IDENTITY_TEXT_SIZE] = "";
+    if (resolution->has_id) {
+        id_text(&resolution->id, headers.id);
+        id_identity_text(&resolution->id, identity);
+    }
+    snprintf(headers.ce_id, sizeof headers.ce_id, "resolved:%" PRId64, resolution->letter_offset);
+    snprintf(headers.ce_type, sizeof headers.ce_type, "errand.resolved");
+    add_cloudevent(&headers, publish->source, "application/protobuf");
+    char offset[24];
+    snprintf(offset, sizeof offset, "%" PRId64, resolution->letter_offset);
+    add(&headers, TOPIC_HEADER_RESOLUTION, span_of(job_resolution_text(resolution->kind)));
+    add(&headers, TOPIC_HEADER_LETTER, span_of(offset));
+
+    char topic[TOPIC_NAME_MAX];
+    queue_topic(topic, sizeof topic, publish, TOPIC_DEAD, queue);
+    struct buf value = BUF_INIT(ENVELOPE_BYTES_MAX);
+    enum err_code code = envelope_encode_resolution(resolution, &value, err);
+    if (code == ERR_OK) {
+        const struct destination to = { topic, span_of(identity), NULL };
+        const struct kafka_send send = record_of(to, buf_span(&value), &headers);
+        code = kafka_produce(publish->producer, &send, fn, arg, err);
+    }
+    buf_free(&value);
     return code;
 }

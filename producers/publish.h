@@ -21,6 +21,15 @@ struct publish {
 /* Each returns what kafka_produce or the codec returns; on ERR_OK `fn` is called once, later. */
 enum err_code publish_command(const struct publish *publish, const struct job_command *command,
                               kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
+/* The same with headers of its own besides, at most PUBLISH_MORE_MAX; borrowed. */
+#define PUBLISH_MORE_MAX 8
+struct publish_more {
+    const struct kafka_header *headers;
+    size_t count;
+};
+enum err_code publish_command_with(const struct publish *publish, const struct job_command *command,
+                                   const struct publish_more *more, kafka_delivery_fn fn, void *arg,
+                                   struct err *err) MUST_CHECK;
 /* Hands a command on to where it waits until it is due: a delay topic, or its command topic when
  * what is left at `now_ms` is the worker's own timer. */
 enum err_code publish_handoff(const struct publish *publish, const struct job_command *command,
@@ -42,9 +51,16 @@ struct publish_dead {
     uint32_t turn;
     struct span reason; /* stable error code */
     struct span detail;
+    struct span target; /* the third party that was called; empty: none */
+    uint32_t status;    /* what it answered, 0: nothing */
     struct span traceparent;
 };
 enum err_code publish_dead(const struct publish *publish, const struct publish_dead *dead,
                            kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
+
+/* What became of a dead letter, onto the topic on which it lies. */
+enum err_code publish_resolution(const struct publish *publish, struct span queue,
+                                 const struct job_resolution *resolution, kafka_delivery_fn fn,
+                                 void *arg, struct err *err) MUST_CHECK;
 
 #endif
