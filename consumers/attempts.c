@@ -266,6 +266,7 @@ static enum err_code open_handlers(struct child *child, struct err *err)
     const struct config *config = child->config;
     struct http_client_options http = { .shards = HTTP_SHARDS,
                                         .connections_max = (size_t)config->worker.in_flight_max };
+    loop_pool_more((size_t)config->worker.rule_threads_max);
     enum err_code code = http_client_open(child->loop, &http, &child->http, err);
     child->tools = (struct handler_tools){
         .loop = child->loop,

@@ -15,6 +15,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #define STATUS_MAX       600
 #define URL_BYTES_MAX    8192
@@ -185,6 +186,16 @@ static enum err_code add_header(struct request *request, const char *name, struc
     return ERR_OK;
 }
 
+static bool has_header(const struct request *request, const char *name)
+{
+    size_t size = strlen(name);
+    for (size_t i = 0; i < request->header_count; i++) {
+        if (strncasecmp(request->headers[i], name, size) == 0 && request->headers[i][size] == ':')
+            return true;
+    }
+    return false;
+}
+
 /* What every call carries: the effect id as idempotency key, the attempt, the trace. */
 static enum err_code add_own_headers(struct request *request, const struct job_command *command,
                                      struct err *err)
@@ -281,7 +292,7 @@ static enum err_code build(struct request *request, const struct call *call,
         code = template_render(call->body, &values, &request->body, err);
         if (code == ERR_OK && request->body.overflow)
             code = err_set(err, ERR_TEMPLATE, "the body is longer than %zu bytes", BODY_BYTES_MAX);
-        if (code == ERR_OK)
+        if (code == ERR_OK && !has_header(request, "Content-Type"))
             code = add_header(request, "Content-Type", span_of("application/json"), err);
     }
     if (code == ERR_OK)

@@ -22,18 +22,21 @@ static struct redis_script ask_script = {
     "  return lives[who]\n"
     "end\n"
     "local function judge(turn, place, claim)\n"
-    "  local mark, t, p, who, _, attempt, due, released, suspect = parse(claim)\n"
+    "  local mark, t, p, who, _, attempt, due, released, suspect, unbegun = parse(claim)\n"
     "  t = tonumber(t)\n"
     "  if t and t > turn then return 'superseded' end\n"
     "  if t == turn and p ~= place then return 'duplicate' end\n"
     "  if t == turn and released == 'r' then return 'superseded' end\n"
-    "  if mark == 'x' then return t and 'cancelled begun' or 'cancelled' end\n"
-    "  if t ~= turn then return 'go' end\n"
+    "  if mark == 'x' then\n"
+    "    return t and unbegun ~= 'n' and 'cancelled begun' or 'cancelled'\n"
+    "  end\n"
+    "  local tail = unbegun == 'n' and ' n' or ''\n"
+    "  if t ~= turn then return tail == '' and 'go' or 'go 0 0 n' end\n"
     "  local verdict, kept = 'suspect', ' ' .. attempt .. ' ' .. due\n"
     "  if suspect ~= 's' then\n"
     "    verdict = who == ARGV[1] and 'again' or known(who) and 'again_other' or 'suspect'\n"
     "  end\n"
-    "  return verdict .. kept, kept .. (verdict == 'suspect' and ' s' or '')\n"
+    "  return verdict .. kept .. tail, kept .. (verdict == 'suspect' and ' s' or '')\n"
     "end\n"
     "for i = 1, #KEYS / 3 do\n"
     "  local gate, record, epoch_key = KEYS[3*i-2], KEYS[3*i-1], KEYS[3*i]\n"
@@ -59,7 +62,7 @@ static struct redis_script ask_script = {
     "  else\n"
     "    local verdict, kept = 'go', nil\n"
     "    if claim then verdict, kept = judge(turn, place, claim) end\n"
-    "    if kept or verdict == 'go' then\n"
+    "    if kept or string.sub(verdict, 1, 2) == 'go' then\n"
     "      redis.call('SET', gate, turn .. ' ' .. place .. ' ' .. ARGV[1] .. ' ' .. epoch\n"
     "        .. (kept or ''), 'PXAT', expiry)\n"
     "    end\n"
@@ -120,11 +123,6 @@ void gate_free(struct gate *gate)
     free(gate);
 }
 
-size_t gate_open(const struct gate *gate)
-{
-    return gate->open;
-}
-
 /* The record of a job that was given up on: ours, whose dead letter may be missing, or another
  * turn's. */
 static void tell_record(const struct asked *asked, size_t i, struct span bytes)
@@ -144,7 +142,8 @@ static void tell_record(const struct asked *asked, size_t i, struct span bytes)
     envelope_record_free(object);
 }
 
-/* "<verdict> <word or number> <number>", the rest of it optional; false when it is no verdict. */
+/* "<verdict> begun", or "<verdict> <attempt> <due> n", the rest of it optional; false when it is no
+ * verdict. */
 static bool read_verdict(struct span text, struct gate_answer *ret_answer)
 {
     char words[64];
@@ -163,7 +162,8 @@ static bool read_verdict(struct span text, struct gate_answer *ret_answer)
             ret_answer->begun = true;
         } else if (rest) {
             ret_answer->attempt = (uint32_t)strtoul(rest, &rest, 10);
-            ret_answer->due_at_ms = strtoll(rest, NULL, 10);
+            ret_answer->due_at_ms = strtoll(rest, &rest, 10);
+            ret_answer->unbegun = strcmp(rest, " n") == 0;
         }
         return true;
     }

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 /* ARGV: turn, place, incarnation, what stands after the epoch from now on. */
-static struct redis_script change_script = {
+static struct redis_script keep_script = {
     .source = GATE_LUA_PARSE
     "local claim = redis.call('GET', KEYS[1])\n"
     "if not claim then return 'gone' end\n"
@@ -18,19 +18,38 @@ static struct redis_script change_script = {
     "return mark == 'x' and 'cancelled' or 'kept'\n",
 };
 
+/* KEYS: gate, record. ARGV: turn, place, incarnation, 'n' when nothing has begun as far as is
+ * known, expiry. A claim that is not there, or of a lower turn, is one of a command that only
+ * waited, or was lost. */
+static struct redis_script release_script = {
+    .source = GATE_LUA_PARSE
+    "local letter = redis.call('GETRANGE', KEYS[2], 0, 0)\n"
+    "if letter ~= '' and letter == string.upper(letter) then return 'gone' end\n"
+    "local mark, t, p, who, _, _, _, _, _, n = parse(redis.call('GET', KEYS[1]) or '')\n"
+    "local mine = t == ARGV[1] and p == ARGV[2] and who == ARGV[3]\n"
+    "if not mine and t ~= '' and tonumber(t) >= tonumber(ARGV[1]) then return 'gone' end\n"
+    "local unbegun = ARGV[4] == 'n' and (mine or n == 'n' or t == '' and ARGV[1] == '0')\n"
+    "redis.call('SET', KEYS[1], mark .. ARGV[1] .. ' ' .. ARGV[2] .. ' ' .. ARGV[3]\n"
+    "  .. ' 0 0 0 r' .. (unbegun and ' n' or ''), 'PXAT', ARGV[5])\n"
+    "return mine and mark == 'x' and 'cancelled' or 'kept'\n",
+};
+
 /* KEYS: gate, record. ARGV: prefix of the incarnations' channels, expiry, identity. */
 static struct redis_script cancel_script = {
     .source = GATE_LUA_PARSE
     "local letter = redis.call('GETRANGE', KEYS[2], 0, 0)\n"
     "if letter ~= '' and letter == string.upper(letter) then return 'terminal' end\n"
     "local claim = redis.call('GET', KEYS[1]) or ''\n"
-    "local mark, t, _, who, _, _, _, released = parse(claim)\n"
+    "local mark, t, _, who, _, _, _, released, _, unbegun = parse(claim)\n"
     "if mark ~= 'x' then\n"
     "  if claim == '' then redis.call('SET', KEYS[1], 'x', 'PXAT', ARGV[2])\n"
     "  else redis.call('SET', KEYS[1], 'x' .. claim, 'KEEPTTL') end\n"
     "end\n"
-    "if t == '' then return 'idle' end\n"
-    "if released == 'r' then return 'idle_begun' end\n"
+    "if t == '' then\n" /* or the claim is lost: whoever has the job knows */
+    "  redis.call('PUBLISH', ARGV[1], ARGV[3])\n"
+    "  return 'idle'\n"
+    "end\n"
+    "if released == 'r' then return unbegun == 'n' and 'idle' or 'idle_begun' end\n"
     "redis.call('PUBLISH', ARGV[1] .. who, ARGV[3])\n"
     "return 'running'\n",
 };
@@ -65,35 +84,48 @@ static void add_key(struct redis_args *args, const struct gate *gate, enum view_
     redis_args_end(args);
 }
 
-static void change(struct gate *gate, const struct gate_question *of, const char *rest,
-                   gate_claim_fn fn, void *arg)
+static void add_claim(struct redis_args *args, const struct gate *gate,
+                      const struct gate_question *of)
+{
+    redis_args_int(args, of->turn);
+    gate_add_place(args, of);
+    redis_args_text(args, gate->incarnation);
+}
+
+static void change(struct gate *gate, const struct redis_script *script, size_t keys,
+                   struct redis_args *args, gate_claim_fn fn, void *arg)
 {
     struct changing *changing = MEM_NEW(*changing);
     *changing = (struct changing){ .gate = gate, .fn = fn, .arg = arg };
+    gate->open++;
+    redis_script_run(gate->redis, script, on_changed, changing, keys, args->count,
+                     redis_args_list(args));
+    redis_args_free(args);
+}
+
+void gate_keep(struct gate *gate, const struct gate_question *of, const struct gate_kept *kept,
+               gate_claim_fn fn, void *arg)
+{
     struct redis_args args = REDIS_ARGS_INIT((size_t)5 * GATE_KEY_BYTES_MAX);
     add_key(&args, gate, VIEW_GATE, of->id);
-    redis_args_int(&args, of->turn);
-    gate_add_place(&args, of);
-    redis_args_text(&args, gate->incarnation);
-    redis_args_text(&args, rest);
-    gate->open++;
-    redis_script_run(gate->redis, &change_script, on_changed, changing, 1, args.count,
-                     redis_args_list(&args));
-    redis_args_free(&args);
+    add_claim(&args, gate, of);
+    redis_args_begin(&args);
+    buf_printf(&args.store, "%u %lld%s", kept->attempt, (long long)kept->due_at_ms,
+               kept->begun ? "" : " n");
+    redis_args_end(&args);
+    change(gate, &keep_script, 1, &args, fn, arg);
 }
 
-void gate_keep(struct gate *gate, const struct gate_question *of, uint32_t attempt,
-               int64_t due_at_ms, gate_claim_fn fn, void *arg)
+void gate_release(struct gate *gate, const struct gate_question *of, bool begun, gate_claim_fn fn,
+                  void *arg)
 {
-    struct buf rest = BUF_INIT(64);
-    buf_printf(&rest, "%u %lld", attempt, (long long)due_at_ms);
-    change(gate, of, rest.data, fn, arg);
-    buf_free(&rest);
-}
-
-void gate_release(struct gate *gate, const struct gate_question *of, gate_claim_fn fn, void *arg)
-{
-    change(gate, of, "0 0 r", fn, arg);
+    struct redis_args args = REDIS_ARGS_INIT((size_t)6 * GATE_KEY_BYTES_MAX);
+    add_key(&args, gate, VIEW_GATE, of->id);
+    add_key(&args, gate, VIEW_RECORD, of->id);
+    add_claim(&args, gate, of);
+    redis_args_text(&args, begun ? "" : "n");
+    redis_args_int(&args, of->forget_at_ms > 0 ? of->forget_at_ms : 1);
+    change(gate, &release_script, 2, &args, fn, arg);
 }
 
 struct cancelling {

@@ -7,10 +7,11 @@
 #include "infra/redis_args.h"
 
 #define GATE_KEY_BYTES_MAX 400
-/* Reads a claim: mark, turn, place, who, epoch, attempt, due, released, suspect. */
+/* Reads a claim: mark, turn, place, who, epoch, attempt, due, released, suspect, unbegun. */
 #define GATE_LUA_PARSE                                                                             \
     "local function parse(claim)\n"                                                                \
-    "  return string.match(claim, '^(x?)(%d*) ?(%S*) ?(%S*) ?(%d*) ?(%d*) ?(%d*) ?(r?) ?(s?)')\n"  \
+    "  return string.match(claim, '^(x?)(%d*) ?(%S*) ?(%S*) ?(%d*) ?(%d*) ?(%d*) ?(r?) ?(s?) "     \
+    "?(n?)')\n"                                                                                    \
     "end\n"
 
 struct gate {

@@ -11,7 +11,8 @@
 #define LOOK_MS           1000
 #define REDIS_TIMEOUT_MS  5000
 #define REDIS_PENDING_MAX 100000
-#define FETCH_BYTES_MAX   ((size_t)32 * 1024 * 1024)
+#define FETCH_BYTES_MAX   ((size_t)32 * 1024 * 1024) /* of all readers */
+#define PATIENCE_MS_MAX   500 /* for commands: their view is at most so late */
 #define CLOSE_DEADLINE_MS 3000
 #define DRAIN_MS          2000
 
@@ -30,6 +31,11 @@ void recorder_each_field(const struct recorder *recorder,
             buf_free(&topic);
         }
     }
+}
+
+struct recorder_reader *recorder_reader_of(const struct recorder_partition *partition)
+{
+    return &partition->recorder->readers[partition->commands ? RECORDER_COMMANDS : RECORDER_EVENTS];
 }
 
 static void on_redis(void *arg, bool ready)
@@ -53,33 +59,61 @@ static void on_identity(void *arg)
     loop_defer(recorder->loop, &recorder->locate);
 }
 
-/* For other people's lag tools; never read back. */
-static void commit(struct recorder *recorder)
+static void commit_of(const struct recorder *recorder, const struct recorder_reader *reader)
 {
     struct kafka_offset offsets[128];
     size_t count = 0;
     for (struct recorder_partition *p = recorder->partitions; p; p = p->next) {
-        if (!p->handle || p->state != RECORDER_FOLDING || p->applied == p->committed)
+        if (recorder_reader_of(p) != reader || !p->handle || p->state != RECORDER_FOLDING ||
+            p->applied == p->committed)
             continue;
         offsets[count++] = (struct kafka_offset){ .topic = p->topic,
                                                   .partition = p->number,
                                                   .offset = p->applied };
         p->committed = p->applied;
         if (count == sizeof offsets / sizeof *offsets) {
-            kafka_consumer_commit(recorder->consumer, offsets, count);
+            kafka_consumer_commit(reader->consumer, offsets, count);
             count = 0;
         }
     }
     if (count)
-        kafka_consumer_commit(recorder->consumer, offsets, count);
+        kafka_consumer_commit(reader->consumer, offsets, count);
+}
+
+/* For other people's lag tools; never read back. */
+static void commit(struct recorder *recorder)
+{
+    for (int side = 0; side < RECORDER_SIDES; side++)
+        commit_of(recorder, &recorder->readers[side]);
+}
+
+/* What Kafka refused is committed anew at the next look. */
+static void on_committed(void *arg, const char *topic, int32_t number, int64_t offset,
+                         enum err_code code, const char *text)
+{
+    struct recorder *recorder = arg;
+    if (code == ERR_OK)
+        return;
+    log_write(recorder->log, LOG_WARN, "recorder", NULL, "commit of %s/%d at %lld: %s", topic,
+              number, (long long)offset, text);
+    for (struct recorder_partition *p = recorder->partitions; p; p = p->next) {
+        if (p->number == number && p->committed == offset && strcmp(p->topic, topic) == 0)
+            p->committed = -1;
+    }
+}
+
+static bool has_joined(const struct recorder *recorder)
+{
+    return kafka_consumer_joined(recorder->readers[RECORDER_EVENTS].consumer) &&
+           kafka_consumer_joined(recorder->readers[RECORDER_COMMANDS].consumer);
 }
 
 static void on_look_timer(void *arg)
 {
     struct recorder *recorder = arg;
     const char *why = kafka_watch_why(recorder->watch);
-    if (!kafka_consumer_joined(recorder->consumer))
-        why = "has not joined its group yet";
+    if (!has_joined(recorder))
+        why = "has not joined its groups yet";
     else if (!view_identity_text(recorder->identity)[0])
         why = view_identity_why(recorder->identity);
     service_condition_set(recorder->kafka_ready, !why, why);
@@ -108,6 +142,11 @@ static void open_metrics(struct recorder *recorder)
         metrics_counter(metrics, "errand_recorder_applied_total", applied, "kind=\"command\"");
     recorder->applied_events =
         metrics_counter(metrics, "errand_recorder_applied_total", applied, "kind=\"event\"");
+    recorder->applied_letters =
+        metrics_counter(metrics, "errand_recorder_applied_total", applied, "kind=\"letter\"");
+    recorder->letters_gone =
+        metrics_counter(metrics, "errand_dead_letters_gone_total",
+                        "Dead letters that retention deleted before anybody resolved them.", NULL);
     recorder->batches =
         metrics_counter(metrics, "errand_recorder_batches_total", "Batches applied.", NULL);
     recorder->refused = metrics_counter(metrics, "errand_recorder_refused_total",
@@ -146,26 +185,49 @@ static enum err_code open_producer(struct recorder *recorder, struct err *err)
     return code;
 }
 
-static enum err_code open_consumer(struct recorder *recorder, struct err *err)
+/* Of all queues; given away, as each name is. */
+static char **topics_of(const struct config *config, const enum topic_kind *kinds,
+                        size_t kind_count)
 {
+    char **topics = mem_zalloc(kind_count * config->queue_count, sizeof *topics);
+    for (size_t i = 0; i < kind_count * config->queue_count; i++)
+        topics[i] = topic_name_dup(config->namespace_, kinds[i % kind_count],
+                                   config->queues[i / kind_count].name);
+    return topics;
+}
+
+static void topics_free(char **topics, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(topics[i]);
+    free(topics);
+}
+
+static int64_t patience_ms(const struct config *config)
+{
+    int64_t ms = config->recorder.queued_after_ms;
+    return ms < PATIENCE_MS_MAX ? ms : PATIENCE_MS_MAX;
+}
+
+static enum err_code open_reader(struct recorder *recorder, enum recorder_side side,
+                                 struct err *err)
+{
+    static const enum topic_kind events[] = { TOPIC_REPLIES, TOPIC_DEAD };
+    static const enum topic_kind commands[] = { TOPIC_COMMANDS };
     const struct config *config = recorder->config;
-    size_t count = 2 * config->queue_count;
-    char **topics = mem_zalloc(count, sizeof *topics);
-    for (size_t i = 0; i < count; i++) {
-        struct buf name = BUF_INIT(TOPIC_NAME_MAX);
-        topic_name(&name, config->namespace_, i % 2 ? TOPIC_REPLIES : TOPIC_COMMANDS,
-                   config->queues[i / 2].name);
-        topics[i] = buf_take(&name);
-    }
+    bool patient = side == RECORDER_COMMANDS;
+    size_t kind_count = patient ? 1 : 2;
+    char **topics = topics_of(config, patient ? commands : events, kind_count);
     struct buf group = BUF_INIT(TOPIC_NAME_MAX);
-    topic_group_recorder(&group, config->namespace_);
+    (patient ? topic_group_recorder_commands : topic_group_recorder)(&group, config->namespace_);
     struct kafka_consumer_options options = {
         .config = &config->kafka,
         .client_id = service_name(recorder->service),
         .group = group.data,
         .topics = (const char *const *)topics,
-        .topic_count = count,
-        .fetch_bytes_max = FETCH_BYTES_MAX,
+        .topic_count = kind_count * config->queue_count,
+        .fetch_bytes_max = FETCH_BYTES_MAX / RECORDER_SIDES,
+        .patience_ms = patient ? patience_ms(config) : 0,
         .metrics = service_metrics(recorder->service),
         .log = recorder->log,
         .arg = recorder,
@@ -173,15 +235,26 @@ static enum err_code open_consumer(struct recorder *recorder, struct err *err)
         .on_revoke = recorder_revoke,
         .on_revoked = recorder_revoked,
         .on_record = recorder_record,
+        .on_committed = on_committed,
     };
-    enum err_code code = kafka_consumer_open(recorder->loop, &options, &recorder->consumer, err);
+    enum err_code code =
+        kafka_consumer_open(recorder->loop, &options, &recorder->readers[side].consumer, err);
+    buf_free(&group);
+    topics_free(topics, options.topic_count);
+    return code;
+}
+
+static enum err_code open_readers(struct recorder *recorder, struct err *err)
+{
+    static const enum topic_kind kinds[] = { TOPIC_COMMANDS, TOPIC_REPLIES, TOPIC_DEAD };
+    size_t kind_count = sizeof kinds / sizeof *kinds;
+    size_t count = kind_count * recorder->config->queue_count;
+    char **topics = topics_of(recorder->config, kinds, kind_count);
     recorder->watch = kafka_watch_start(recorder->loop, recorder->producer,
                                         (const char *const *)topics, count, NULL, NULL);
-    buf_free(&group);
-    for (size_t i = 0; i < count; i++)
-        free(topics[i]);
-    free(topics);
-    return code;
+    topics_free(topics, count);
+    enum err_code code = open_reader(recorder, RECORDER_EVENTS, err);
+    return code ? code : open_reader(recorder, RECORDER_COMMANDS, err);
 }
 
 enum err_code recorder_open(struct service *service, struct recorder **ret_recorder,
@@ -203,6 +276,7 @@ enum err_code recorder_open(struct service *service, struct recorder **ret_recor
     recorder->hash_key = buf_take(&key);
     open_metrics(recorder);
     recorder_metrics_open(recorder);
+    recorder_list_open(recorder);
     struct redis_options redis = {
         .config = &recorder->config->redis,
         .timeout_ms = REDIS_TIMEOUT_MS,
@@ -219,7 +293,7 @@ enum err_code recorder_open(struct service *service, struct recorder **ret_recor
         code = open_producer(recorder, err);
     }
     if (code == ERR_OK)
-        code = open_consumer(recorder, err);
+        code = open_readers(recorder, err);
     if (code) {
         recorder_close(recorder);
         return code;
@@ -240,8 +314,10 @@ static bool is_busy(const struct recorder *recorder)
 
 static void leave(struct recorder *recorder)
 {
-    kafka_consumer_close(recorder->consumer, CLOSE_DEADLINE_MS);
-    recorder->consumer = NULL;
+    for (int side = 0; side < RECORDER_SIDES; side++) {
+        kafka_consumer_close(recorder->readers[side].consumer, CLOSE_DEADLINE_MS);
+        recorder->readers[side].consumer = NULL;
+    }
     for (struct recorder_partition *p = recorder->partitions; p; p = p->next)
         p->handle = NULL;
     recorder_revoked(recorder);
@@ -277,6 +353,7 @@ void recorder_close(struct recorder *recorder)
     leave(recorder);
     recorder_metrics_close(recorder);
     redis_close(recorder->redis);
+    recorder_list_close(recorder);
     view_identity_free(recorder->identity);
     kafka_admin_close(recorder->admin);
     kafka_producer_close(recorder->producer);

@@ -36,7 +36,8 @@ static struct redis_script step_script = {
 static struct redis_script end_script = {
     .source = "if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end\n"
               "redis.call('DEL', KEYS[2])\n"
-              "redis.call('HSET', KEYS[2], '" VIEW_IDENTITY_FIELD "', ARGV[2])\n"
+              "redis.call('HSET', KEYS[2], '" VIEW_IDENTITY_FIELD "', ARGV[2], '" VIEW_PARTS_FIELD
+              "', '" VIEW_PARTS "')\n"
               "redis.call('DEL', KEYS[1])\n"
               "return 1\n",
 };
@@ -82,13 +83,13 @@ static void on_step(void *arg, enum err_code code, const struct redis_reply *rep
         step(recorder, redis_reply_text(reply));
 }
 
-/* Job keys only: "<namespace>:<one letter>:<identity>"; the epochs stay. */
+/* What is of jobs and of dead letters only: "<namespace>:<one letter>:..."; the epochs stay. */
 static void step(struct recorder *recorder, struct span cursor)
 {
     struct buf lock = BUF_INIT(KEY_BYTES_MAX);
     struct buf pattern = BUF_INIT(KEY_BYTES_MAX);
     buf_printf(&lock, "%s:clearing", recorder->config->namespace_);
-    buf_printf(&pattern, "%s:[crgk]:*", recorder->config->namespace_);
+    buf_printf(&pattern, "%s:[crgkjld]:*", recorder->config->namespace_);
     struct span argv[] = { buf_span(&lock), span_of(service_incarnation(recorder->service)), cursor,
                            buf_span(&pattern) };
     redis_script_run(recorder->redis, &step_script, on_step, recorder, 1, 4, argv);

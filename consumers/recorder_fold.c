@@ -1,6 +1,7 @@
 /* Batches: read the records that events touch in one round trip, fold in memory, write all or
  * nothing. See recorder_internal.h.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/list_lua.h"
 #include "consumers/recorder_internal.h"
 #include "infra/clock.h"
 #include "infra/redis_args.h"
@@ -15,39 +16,68 @@
 #include <stdlib.h>
 
 #define KEY_BYTES_MAX  320
-#define SLOTS          ((size_t)4 * RECORDER_BATCH_MAX) /* a power of two */
+#define AT_ONCE_MS     200 /* below worker.started_after: no event came before the one that ends it */
 #define WAKE_BYTES_MAX "8192" /* a larger record does not ride in the wake-up */
 
-/* KEYS: the view's hash, then record, command record and gate of each job. ARGV: applied field,
- * expected, new applied, then of each job its record, expiry, "1" when terminal, wake-up channel.
- */
+/* KEYS: the view's hash, the set of lists, then of each job: record, command record, gate, the list
+ * it was in and the one it is in now. ARGV: applied field, expected, new applied, then of each job:
+ * record, expiry, "1" when terminal, wake-up channel, time of creation there and here, identity.
+ * Last comes "1" when the records were folded unread, as of jobs that have none: nothing is
+ * written, and 0 returned, when one has. What is forgotten already is in no list; nor is a job of
+ * which there is no record of either kind, as of most that end at once: every call that is left out
+ * here counts. */
 static struct redis_script apply_events_script = {
-    .source = "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
-              "if at ~= ARGV[2] then return at end\n"
-              "for i = 1, (#KEYS - 1) / 3 do\n"
-              "  local value = ARGV[4*i]\n"
-              "  redis.call('SET', KEYS[3*i-1], value, 'PXAT', ARGV[4*i+1])\n"
-              "  if ARGV[4*i+2] == '1' then redis.call('DEL', KEYS[3*i], KEYS[3*i+1]) end\n"
-              "  if #value > " WAKE_BYTES_MAX " then value = '' end\n"
-              "  redis.call('PUBLISH', ARGV[4*i+3], value)\n"
-              "end\n"
-              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
-              "return 1\n",
+    .source =
+        LIST_LUA_CHANGE "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+                        "if at ~= ARGV[2] then return at end\n"
+                        "if ARGV[#ARGV] == '1' then\n"
+                        "  local records = {}\n"
+                        "  for i = 1, (#KEYS - 2) / 5 do records[i] = KEYS[5*i-2] end\n"
+                        "  if redis.call('EXISTS', unpack(records)) > 0 then return 0 end\n"
+                        "end\n"
+                        "local seen, now = {}, redis.call('TIME')\n"
+                        "now = now[1] * 1000 + now[2] / 1000\n"
+                        "for i = 1, (#KEYS - 2) / 5 do\n"
+                        "  local k, a = 5*i-2, 7*i-3\n"
+                        "  local value = ARGV[a]\n"
+                        "  local listed = redis.call('EXISTS', KEYS[k], KEYS[k+1]) > 0\n"
+                        "  redis.call('SET', KEYS[k], value, 'PXAT', ARGV[a+1])\n"
+                        "  if ARGV[a+2] == '1' then redis.call('DEL', KEYS[k+1], KEYS[k+2]) end\n"
+                        "  if listed and (KEYS[k+3] ~= KEYS[k+4] or ARGV[a+4] ~= ARGV[a+5]) then\n"
+                        "    take(KEYS[k+3], ARGV[a+4], ARGV[a+6])\n"
+                        "  end\n"
+                        "  if tonumber(ARGV[a+1]) > now then\n"
+                        "    put(KEYS[k+4], ARGV[a+5], ARGV[a+6])\n"
+                        "    seen[KEYS[k+4]] = true\n"
+                        "  end\n"
+                        "  if #value > " WAKE_BYTES_MAX " then value = '' end\n"
+                        "  redis.call('PUBLISH', ARGV[a+3], value)\n"
+                        "end\n"
+                        "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
+                        "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+                        "return 1\n",
 };
 
-/* KEYS: the view's hash, then record and command record of each job. ARGV: applied field, expected,
- * new applied, then of each job its command record and expiry. A job that has events already needs
- * no record of its command. */
+/* KEYS: the view's hash, the set of lists, then of each job: record, command record, list. ARGV:
+ * applied field, expected, new applied, then of each job: command record, expiry, time of creation,
+ * identity. A job that has events already needs no record of its command. */
 static struct redis_script apply_commands_script = {
-    .source = "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
-              "if at ~= ARGV[2] then return at end\n"
-              "for i = 1, (#KEYS - 1) / 2 do\n"
-              "  if redis.call('EXISTS', KEYS[2*i]) == 0 then\n"
-              "    redis.call('SET', KEYS[2*i+1], ARGV[2*i+2], 'PXAT', ARGV[2*i+3], 'NX')\n"
-              "  end\n"
-              "end\n"
-              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
-              "return 1\n",
+    .source = LIST_LUA_CHANGE "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+                              "if at ~= ARGV[2] then return at end\n"
+                              "local seen = {}\n"
+                              "for i = 1, (#KEYS - 2) / 3 do\n"
+                              "  local k, a = 3*i, 4*i\n"
+                              "  if redis.call('EXISTS', KEYS[k]) == 0 then\n"
+                              "    redis.call('SET', KEYS[k+1], ARGV[a], 'PXAT', ARGV[a+1], 'NX')\n"
+                              "    if redis.call('EXISTS', KEYS[k+1]) == 1 then\n"
+                              "      put(KEYS[k+2], ARGV[a+2], ARGV[a+3])\n"
+                              "      seen[KEYS[k+2]] = true\n"
+                              "    end\n"
+                              "  end\n"
+                              "end\n"
+                              "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
+                              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+                              "return 1\n",
 };
 
 /* One job of a batch. */
@@ -64,8 +94,10 @@ struct batch {
     struct recorder_entry *first, *last; /* taken from the partition */
     size_t entry_count;
     int64_t next_offset;
-    uint16_t slots[SLOTS]; /* of a job: its index plus 1 */
+    uint16_t *slots;   /* of a job: its index plus 1 */
+    size_t slot_count; /* a power of two, more than twice the room for jobs */
     size_t job_count;
+    bool unread;          /* folded without a look at the records in Redis */
     struct folded jobs[]; /* room for one an entry */
 };
 
@@ -79,6 +111,7 @@ static void batch_free(struct batch *batch)
     for (size_t i = 0; i < batch->job_count; i++)
         envelope_record_free(batch->jobs[i].before);
     recorder_partition_unref(batch->partition);
+    free(batch->slots);
     free(batch);
 }
 
@@ -119,30 +152,39 @@ static void add_progress(struct redis_args *args, const struct batch *batch)
 
 /* --- applying --- */
 
+static void read_records(struct batch *batch);
+
+/* Some job had a record after all: all of them are folded anew. */
+static void fold_again(struct batch *batch)
+{
+    batch->unread = false;
+    for (size_t i = 0; i < batch->job_count; i++)
+        batch->jobs[i] = (struct folded){ .facts = batch->jobs[i].facts };
+    read_records(batch);
+}
+
 static void on_applied(void *arg, enum err_code code, const struct redis_reply *reply)
 {
     struct batch *batch = arg;
     struct recorder_partition *partition = batch->partition;
     struct recorder *recorder = partition->recorder;
+    bool applied = code == ERR_OK && redis_reply_type(reply) == REDIS_INTEGER;
+    if (applied && redis_reply_integer(reply) == 0 && partition->life == batch->life) {
+        fold_again(batch);
+        return;
+    }
     partition->busy = false;
     if (partition->life != batch->life) {
         loop_defer(recorder->loop, &recorder->locate);
-    } else if (code == ERR_OK && redis_reply_type(reply) == REDIS_INTEGER) {
-        partition->applied = batch->next_offset;
-        snprintf(partition->expected, sizeof partition->expected, "%" PRId64, batch->next_offset);
+    } else if (applied) {
+        recorder_applied(partition, batch->next_offset);
         metric_add(partition->commands ? recorder->applied_commands : recorder->applied_events,
                    (int64_t)batch->entry_count);
-        metric_add(recorder->batches, 1);
         if (!partition->commands)
             recorder_metrics_applied(recorder, batch->first->timestamp_ms);
         recorder_advance(partition);
     } else {
-        metric_add(recorder->refused, 1);
-        char why[160];
-        struct span text = reply ? redis_reply_text(reply) : span_of("no answer");
-        snprintf(why, sizeof why, "a batch was refused (%.*s)",
-                 (int)(text.size > 100 ? 100 : text.size), (const char *)text.data);
-        recorder_restart(partition, why);
+        recorder_refused(partition, reply);
     }
     batch_free(batch);
 }
@@ -160,9 +202,23 @@ static struct redis_args arguments_for(const struct batch *batch)
 {
     size_t bytes_max =
         4 * (size_t)batch->partition->recorder->config->recorder.batch_bytes_max +
-        batch->entry_count * ((size_t)4 * KEY_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX) +
+        batch->entry_count * ((size_t)7 * KEY_BYTES_MAX + 2 * ENVELOPE_FAILURE_BYTES_MAX) +
         (size_t)4 * ENVELOPE_RECORD_BYTES_MAX;
     return (struct redis_args)REDIS_ARGS_INIT(bytes_max);
+}
+
+/* Where the job was listed: by its record, or by its command if that was all there was. */
+static void add_list_before(struct redis_args *args, const struct recorder *recorder,
+                            const struct folded *job)
+{
+    const struct job_record *before = job->before ? &job->before->record : NULL;
+    if (MUTANT(list_not_moved))
+        recorder_list_of(recorder, &job->record.facts, job->record.state, args);
+    else if (before)
+        recorder_list_of(recorder, &before->facts, before->state, args);
+    else
+        recorder_list_of(recorder, &job->record.facts, fold_command_state(&job->record.facts),
+                         args);
 }
 
 static void apply_events(struct batch *batch)
@@ -170,15 +226,19 @@ static void apply_events(struct batch *batch)
     const struct recorder *recorder = batch->partition->recorder;
     struct redis_args args = arguments_for(batch);
     redis_args_text(&args, recorder->hash_key);
-    size_t key_count = 1;
+    recorder_list_sets(recorder, &args);
+    size_t key_count = 2;
     for (size_t i = 0; i < batch->job_count; i++) {
-        if (!batch->jobs[i].changed)
+        const struct folded *job = &batch->jobs[i];
+        if (!job->changed)
             continue;
-        const struct id *id = &batch->jobs[i].facts->id;
+        const struct id *id = &job->facts->id;
         add_key(&args, recorder, VIEW_RECORD, id);
         add_key(&args, recorder, VIEW_COMMAND, id);
         add_key(&args, recorder, VIEW_GATE, id);
-        key_count += 3;
+        add_list_before(&args, recorder, job);
+        recorder_list_of(recorder, &job->record.facts, job->record.state, &args);
+        key_count += 5;
     }
     add_progress(&args, batch);
     for (size_t i = 0; i < batch->job_count; i++) {
@@ -191,7 +251,11 @@ static void apply_events(struct batch *batch)
         add_expiry(&args, &job->record);
         redis_args_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");
         add_key(&args, recorder, VIEW_WAKE, &job->facts->id);
+        redis_args_int(&args, job->before ? job->before->record.facts.created_at_ms
+                                          : job->record.facts.created_at_ms);
+        recorder_list_entry(&job->record.facts, &args);
     }
+    redis_args_text(&args, batch->unread && !MUTANT(records_never_read) ? "1" : "0");
     apply(batch, &apply_events_script, &args, key_count);
 }
 
@@ -200,9 +264,12 @@ static void apply_commands(struct batch *batch)
     const struct recorder *recorder = batch->partition->recorder;
     struct redis_args args = arguments_for(batch);
     redis_args_text(&args, recorder->hash_key);
+    recorder_list_sets(recorder, &args);
     for (size_t i = 0; i < batch->job_count; i++) {
+        const struct job_record *record = &batch->jobs[i].record;
         add_key(&args, recorder, VIEW_RECORD, &batch->jobs[i].facts->id);
         add_key(&args, recorder, VIEW_COMMAND, &batch->jobs[i].facts->id);
+        recorder_list_of(recorder, &record->facts, record->state, &args);
     }
     add_progress(&args, batch);
     for (size_t i = 0; i < batch->job_count; i++) {
@@ -210,8 +277,9 @@ static void apply_commands(struct batch *batch)
         assert(encoded);
         (void)encoded;
         add_expiry(&args, &batch->jobs[i].record);
+        recorder_list_entry(&batch->jobs[i].record.facts, &args);
     }
-    apply(batch, &apply_commands_script, &args, 1 + 2 * batch->job_count);
+    apply(batch, &apply_commands_script, &args, 2 + 3 * batch->job_count);
 }
 
 /* --- folding --- */
@@ -222,7 +290,7 @@ static uint16_t *slot_of(struct batch *batch, const struct id *id)
     /* bytes 8 to 11 hold randomness in both kinds of id */
     size_t at = (size_t)id->bytes[9] << 16 | (size_t)id->bytes[10] << 8 | id->bytes[11];
     for (;; at++) {
-        uint16_t *slot = &batch->slots[at % SLOTS];
+        uint16_t *slot = &batch->slots[at & (batch->slot_count - 1)];
         if (!*slot || id_same(&batch->jobs[*slot - 1].facts->id, id))
             return slot;
     }
@@ -278,6 +346,25 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
     }
     fold_entries(batch);
     apply_events(batch);
+}
+
+/* As far as it tells: of a job's first turn, and of no attempt that took so long that its start was
+ * told. */
+static bool is_first(const struct job_event *event)
+{
+    return event->turn == 0 && (event->kind == JOB_EVENT_STARTED || event->started_at_ms == 0 ||
+                                event->at_ms - event->started_at_ms < AT_ONCE_MS);
+}
+
+/* Most jobs have one event only: whether Redis has records of these is then asked with the call
+ * that writes them, instead of one before it. */
+static bool are_first(const struct batch *batch)
+{
+    for (const struct recorder_entry *entry = batch->first; entry; entry = entry->next) {
+        if (entry->envelope && !is_first(&entry->envelope->event))
+            return false;
+    }
+    return true;
 }
 
 static void write_offset_first(struct batch *batch)
@@ -345,18 +432,17 @@ static void arm_due(struct recorder *recorder, int64_t wait_ms)
 static bool is_due(const struct recorder_partition *partition, const struct recorder_entry *entry)
 {
     struct recorder *recorder = partition->recorder;
-    if (entry->held)
+    if (entry->held || !recorder_flows(partition))
         return false;
     if (!partition->commands)
         return true;
-    if (!recorder->certified && !recorder->replies_certified)
-        return false;
     int64_t wait_ms = entry->due_ms - clock_wall_ms();
     if (wait_ms > 0)
         arm_due(recorder, wait_ms);
     return wait_ms <= 0;
 }
 
+/* Begins with the first entry, which is due. */
 static struct batch *take_batch(struct recorder_partition *partition)
 {
     const struct config_recorder *config = &partition->recorder->config->recorder;
@@ -368,19 +454,18 @@ static struct batch *take_batch(struct recorder_partition *partition)
     struct batch *batch = mem_zalloc(1, sizeof *batch + records_max * sizeof batch->jobs[0]);
     batch->partition = partition;
     batch->life = partition->life;
+    batch->slot_count = 4;
+    while (batch->slot_count <= 2 * records_max)
+        batch->slot_count *= 2;
+    batch->slots = mem_zalloc(batch->slot_count, sizeof *batch->slots);
     size_t bytes = 0;
-    while (partition->first && batch->entry_count < records_max &&
-           is_due(partition, partition->first)) {
-        struct recorder_entry *entry = partition->first;
-        if (batch->entry_count && bytes + entry->bytes > (size_t)config->batch_bytes_max)
+    while (partition->first && batch->entry_count < records_max) {
+        size_t more = partition->first->bytes;
+        if (batch->entry_count && (!is_due(partition, partition->first) ||
+                                   bytes + more > (size_t)config->batch_bytes_max))
             break;
-        bytes += entry->bytes;
-        partition->first = entry->next;
-        if (!partition->first)
-            partition->last = NULL;
-        partition->entry_bytes -= entry->bytes;
-        partition->entry_count--;
-        entry->next = NULL;
+        bytes += more;
+        struct recorder_entry *entry = recorder_entry_take(partition);
         if (batch->last)
             batch->last->next = entry;
         else
@@ -393,10 +478,7 @@ static struct batch *take_batch(struct recorder_partition *partition)
         else if (entry->envelope)
             take_event(batch, entry);
     }
-    if (batch->entry_count)
-        return batch;
-    free(batch);
-    return NULL;
+    return batch;
 }
 
 void recorder_pump(struct recorder_partition *partition)
@@ -404,15 +486,25 @@ void recorder_pump(struct recorder_partition *partition)
     if (partition->busy || partition->state != RECORDER_FOLDING || !partition->first ||
         partition->recorder->draining)
         return;
-    struct batch *batch = take_batch(partition);
-    if (!batch)
+    if (partition->dead) {
+        recorder_dead_pump(partition);
         return;
+    }
+    /* Asked first: a command is looked at once for each that comes behind it. */
+    if (!is_due(partition, partition->first))
+        return;
+    struct batch *batch = take_batch(partition);
     partition->busy = true;
     partition->references++;
-    if (partition->commands)
+    if (partition->commands) {
         apply_commands(batch);
-    else if (batch->job_count)
+        return;
+    }
+    if (batch->job_count && (!are_first(batch) || MUTANT(offset_before_records))) {
         read_records(batch);
-    else
-        apply_events(batch);
+        return;
+    }
+    batch->unread = batch->job_count > 0;
+    fold_entries(batch);
+    apply_events(batch);
 }

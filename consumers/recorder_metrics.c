@@ -40,14 +40,31 @@ static void free_now(struct recorder_lag *lag)
     free(lag);
 }
 
-static int64_t end_of(const struct recorder_lag *lag, const struct recorder_partition *partition)
+static const struct kafka_range *range_of(const struct recorder_lag *lag,
+                                          const struct recorder_partition *partition)
 {
     for (size_t i = 0; i < lag->count; i++) {
         if (lag->ranges[i].partition == partition->number &&
             strcmp(lag->topics[i], partition->topic) == 0)
-            return lag->ranges[i].end;
+            return &lag->ranges[i];
     }
-    return -1;
+    return NULL;
+}
+
+static int64_t end_of(const struct recorder_lag *lag, const struct recorder_partition *partition)
+{
+    const struct kafka_range *range = range_of(lag, partition);
+    return range ? range->end : -1;
+}
+
+/* What retention deletes leaves the index of dead letters, with the next batch. */
+static void note_starts(const struct recorder_lag *lag)
+{
+    for (struct recorder_partition *p = lag->recorder->partitions; p; p = p->next) {
+        const struct kafka_range *range = p->dead && p->handle ? range_of(lag, p) : NULL;
+        if (range && range->start > p->log_start)
+            p->log_start = range->start;
+    }
 }
 
 /* Of the partitions that are ours; unknown while any of them is not being folded. */
@@ -55,7 +72,7 @@ static void tell(const struct recorder_lag *lag, bool commands)
 {
     int64_t records = 0;
     for (const struct recorder_partition *p = lag->recorder->partitions; p; p = p->next) {
-        if (!p->handle || p->commands != commands)
+        if (!p->handle || p->dead || p->commands != commands)
             continue;
         int64_t end = p->state == RECORDER_FOLDING ? end_of(lag, p) : -1;
         if (end < 0) {
@@ -79,6 +96,7 @@ static void on_ranges(void *arg, enum err_code code)
         forget_ranges(lag);
     tell(lag, false);
     tell(lag, true);
+    note_starts(lag);
     forget_ranges(lag);
     loop_timer_start(lag->timer, LOOK_MS, 0);
 }

@@ -22,11 +22,35 @@
 void recorder_entry_free(struct recorder_entry *entry)
 {
     envelope_free(entry->envelope);
+    recorder_dead_free(entry->dead);
     free(entry);
+}
+
+struct recorder_entry *recorder_entry_take(struct recorder_partition *partition)
+{
+    struct recorder_entry *entry = partition->first;
+    partition->first = entry->next;
+    if (!partition->first)
+        partition->last = NULL;
+    partition->entry_bytes -= entry->bytes;
+    partition->entry_count--;
+    entry->next = NULL;
+    return entry;
+}
+
+static void set_full(struct recorder_partition *partition, bool full)
+{
+    struct recorder_reader *reader = recorder_reader_of(partition);
+    if (partition->full == full)
+        return;
+    partition->full = full;
+    reader->full_count += full ? 1 : (size_t)-1;
+    kafka_consumer_slow(reader->consumer, reader->full_count > 0);
 }
 
 static void drop_entries(struct recorder_partition *partition)
 {
+    set_full(partition, false);
     struct recorder_entry *entry = partition->first;
     while (entry) {
         struct recorder_entry *next = entry->next;
@@ -82,15 +106,31 @@ static bool put_aside(struct recorder_entry *entry, const struct kafka_record *r
     return true;
 }
 
+bool recorder_flows(const struct recorder_partition *partition)
+{
+    const struct recorder *recorder = partition->recorder;
+    return !partition->commands || recorder->certified || recorder->replies_certified;
+}
+
+/* Keeps what is delivered and not applied within bounds. One that flows and is full lets all of its
+ * reader wait for a moment, with all that is fetched (to pause it would have that fetched again,
+ * each time). One that does not flow may not for long, and a slowed reader still takes a record
+ * each poll: it is paused alone. */
 static void balance(struct recorder_partition *partition)
 {
     if (!partition->handle)
         return;
-    bool paused = kafka_partition_is_paused(partition->handle);
-    if (partition->state != RECORDER_FOLDING || partition->entry_bytes > PARTITION_BYTES_MAX)
+    bool folding = partition->state == RECORDER_FOLDING;
+    bool much = partition->entry_bytes > PARTITION_BYTES_MAX;
+    bool little = partition->entry_bytes <= PARTITION_BYTES_MAX / 2;
+    if (!folding || (much && !recorder_flows(partition)))
         kafka_partition_pause(partition->handle);
-    else if (paused && partition->entry_bytes <= PARTITION_BYTES_MAX / 2)
+    else if (little && kafka_partition_is_paused(partition->handle))
         kafka_partition_resume(partition->handle);
+    if (folding && much && recorder_flows(partition))
+        set_full(partition, true);
+    else if (!folding || little || !recorder_flows(partition))
+        set_full(partition, false);
 }
 
 /* False when the record must not be passed over yet. */
@@ -100,7 +140,8 @@ static bool read_envelope(struct recorder_entry *entry, const struct kafka_recor
     struct recorder *recorder = partition->recorder;
     struct err err;
     enum err_code code = envelope_decode(record->value, &entry->envelope, &err);
-    if (code == ERR_OK && (entry->envelope->kind == ENVELOPE_COMMAND) != partition->commands) {
+    if (code == ERR_OK &&
+        entry->envelope->kind != (partition->commands ? ENVELOPE_COMMAND : ENVELOPE_EVENT)) {
         envelope_free(entry->envelope);
         entry->envelope = NULL;
         code = err_set(&err, ERR_ENVELOPE_INVALID, "the wrong kind of envelope for this topic");
@@ -150,7 +191,9 @@ void recorder_record(void *arg, const struct kafka_record *record)
     entry->bytes = record->value.size + ENTRY_OVERHEAD_BYTES;
     if (partition->commands && record->timestamp_ms > 0)
         entry->due_ms = record->timestamp_ms + recorder->config->recorder.queued_after_ms;
-    if (!read_envelope(entry, record)) {
+    if (partition->dead) {
+        recorder_dead_read(entry, record);
+    } else if (!read_envelope(entry, record)) {
         recorder_entry_free(entry);
         recorder_restart(partition, "a record of a newer version could not be put aside");
         return;
@@ -189,6 +232,7 @@ void recorder_assign(void *arg, struct kafka_partition *handle, const struct kaf
     assert(known);
     (void)known;
     partition->commands = kind == TOPIC_COMMANDS;
+    partition->dead = kind == TOPIC_DEAD;
     recorder->partitions = partition;
     kafka_partition_set_context(handle, partition);
     *ret_offset =
@@ -315,6 +359,7 @@ static bool begin_at(struct recorder_partition *partition, const struct kafka_ra
         offset = range->start;
     }
     partition->applied = partition->awaited = offset;
+    partition->log_start = range->start;
     partition->log_end = range->end;
     struct err err;
     if (kafka_partition_seek(partition->handle, offset, &err)) {
@@ -337,7 +382,7 @@ static void on_view(void *arg, enum err_code code, const struct redis_reply *rep
     struct locating *locating = arg;
     struct recorder *recorder = locating->recorder;
     recorder->locating = false;
-    if (code || redis_reply_count(reply) != 1 + 2 * locating->count) {
+    if (code || redis_reply_count(reply) != 2 + 2 * locating->count) {
         locate_failed(locating);
         return;
     }
@@ -345,12 +390,14 @@ static void on_view(void *arg, enum err_code code, const struct redis_reply *rep
     const char *clear = NULL;
     if (!span_is(identity, view_identity_text(recorder->identity)))
         clear = identity.size ? "it belongs to another cluster or generation" : "it is empty";
+    else if (!span_is(redis_reply_text(redis_reply_at(reply, 1)), VIEW_PARTS))
+        clear = "an older recorder began it, without lists of jobs";
     for (size_t i = 0; i < locating->count && !clear; i++) {
         if (!is_current(&locating->items[i]))
             continue;
         if (!begin_at(locating->items[i].partition, &locating->ranges[i],
-                      redis_reply_text(redis_reply_at(reply, 1 + 2 * i)),
-                      redis_reply_text(redis_reply_at(reply, 2 + 2 * i))))
+                      redis_reply_text(redis_reply_at(reply, 2 + 2 * i)),
+                      redis_reply_text(redis_reply_at(reply, 3 + 2 * i))))
             clear = "it is ahead of the log";
     }
     if (clear) {
@@ -377,19 +424,20 @@ static void on_ranges(void *arg, enum err_code code)
         locate_failed(locating);
         return;
     }
-    size_t argc = 3 + 2 * locating->count;
+    size_t argc = 4 + 2 * locating->count;
     struct span *argv = mem_zalloc(argc, sizeof *argv);
     struct buf *fields = mem_zalloc(2 * locating->count, sizeof *fields);
     argv[0] = span_of("HMGET");
     argv[1] = span_of(recorder->hash_key);
     argv[2] = span_of(VIEW_IDENTITY_FIELD);
+    argv[3] = span_of(VIEW_PARTS_FIELD);
     for (size_t i = 0; i < locating->count; i++) {
         const struct recorder_partition *partition = locating->items[i].partition;
         fields[2 * i].max = fields[2 * i + 1].max = FIELD_BYTES_MAX;
         view_applied_field(&fields[2 * i], partition->topic, partition->number);
         view_certified_field(&fields[2 * i + 1], partition->topic, partition->number);
-        argv[3 + 2 * i] = buf_span(&fields[2 * i]);
-        argv[4 + 2 * i] = buf_span(&fields[2 * i + 1]);
+        argv[4 + 2 * i] = buf_span(&fields[2 * i]);
+        argv[5 + 2 * i] = buf_span(&fields[2 * i + 1]);
     }
     redis_command(recorder->redis, on_view, locating, argc, argv);
     for (size_t i = 0; i < 2 * locating->count; i++)
@@ -429,6 +477,23 @@ void recorder_locate(void *arg)
 }
 
 /* --- going on --- */
+
+void recorder_applied(struct recorder_partition *partition, int64_t next_offset)
+{
+    partition->applied = next_offset;
+    snprintf(partition->expected, sizeof partition->expected, "%" PRId64, next_offset);
+    metric_add(partition->recorder->batches, 1);
+}
+
+void recorder_refused(struct recorder_partition *partition, const struct redis_reply *reply)
+{
+    char why[160];
+    struct span text = reply ? redis_reply_text(reply) : span_of("no answer");
+    metric_add(partition->recorder->refused, 1);
+    snprintf(why, sizeof why, "a batch was refused (%.*s)",
+             (int)(text.size > 100 ? 100 : text.size), (const char *)text.data);
+    recorder_restart(partition, why);
+}
 
 void recorder_advance(struct recorder_partition *partition)
 {

@@ -22,6 +22,7 @@
 #include "consumers/rule_fields.h"
 #include "consumers/rules.h"
 #include "schemas/json.h"
+#include "schemas/json_out.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -168,10 +169,11 @@ static void write_line(const struct line *line, struct buf *out)
 {
     buf_add_text(out, "{\"sku\":");
     buf_add_json_string(out, line->sku);
-    buf_printf(out,
-               ",\"quantity\":%" PRId64 ",\"unit_cents\":%" PRId64 ",\"discount_cents\":%" PRId64
-               ",\"net_cents\":%" PRId64 "}",
-               line->quantity, line->unit_cents, line->discount_cents, line->net_cents);
+    json_out_number(out, "quantity", line->quantity);
+    json_out_number(out, "unit_cents", line->unit_cents);
+    json_out_number(out, "discount_cents", line->discount_cents);
+    json_out_number(out, "net_cents", line->net_cents);
+    buf_add_char(out, '}');
 }
 
 /* Prices each line, writes it, and sums them up. */
@@ -219,15 +221,16 @@ static void write_totals(struct order *order, struct buf *out)
     int64_t discount = order->line_discount_cents + order->coupon_discount_cents;
     int64_t taxed = order->subtotal_cents - discount;
     order->tax_cents = share_of(taxed, order->region->tax);
-    buf_printf(out, "\"subtotal_cents\":%" PRId64, order->subtotal_cents);
-    buf_printf(out, ",\"line_discount_cents\":%" PRId64, order->line_discount_cents);
+    json_out_number(out, "subtotal_cents", order->subtotal_cents);
+    json_out_number(out, "line_discount_cents", order->line_discount_cents);
     if (order->coupon)
         buf_printf(out, ",\"coupon\":\"%s\"", order->coupon->name);
-    buf_printf(out, ",\"coupon_discount_cents\":%" PRId64, order->coupon_discount_cents);
-    buf_printf(out, ",\"discount_cents\":%" PRId64, discount);
-    buf_printf(out, ",\"tax_basis_points\":%d,\"tax_cents\":%" PRId64, order->region->tax,
-               order->tax_cents);
-    buf_printf(out, ",\"total_cents\":%" PRId64 "}", taxed + order->tax_cents);
+    json_out_number(out, "coupon_discount_cents", order->coupon_discount_cents);
+    json_out_number(out, "discount_cents", discount);
+    json_out_number(out, "tax_basis_points", order->region->tax);
+    json_out_number(out, "tax_cents", order->tax_cents);
+    json_out_number(out, "total_cents", taxed + order->tax_cents);
+    buf_add_char(out, '}');
 }
 
 enum err_code rule_order_run(const struct rule_input *input, struct buf *ret_result,
@@ -250,7 +253,7 @@ enum err_code rule_order_run(const struct rule_input *input, struct buf *ret_res
         code = apply_coupon(&fields, &order);
     if (code)
         return code;
-    buf_add_text(ret_result, "],");
+    buf_add_char(ret_result, ']');
     write_totals(&order, ret_result);
     return ERR_OK;
 }

@@ -127,14 +127,14 @@ struct target_report target_lease_report(struct target_lease *lease, int64_t now
 static void enter(struct target_lease *lease, int64_t now_ms, const struct target_grant *grant)
 {
     if (grant->epoch != lease->epoch) /* what was counted meanwhile is of the epoch before */
-        lease->successes = lease->failures = 0;
+        lease->successes = lease->failures = lease->probes = 0;
     lease->state = grant->state;
     lease->epoch = grant->epoch;
     lease->until_ms = now_ms + grant->left_ms;
     lease->wait_ms = grant->wait_ms;
     lease->ceiling = grant->ceiling;
     lease->tokens += grant->tokens; /* some may have been given back meanwhile */
-    lease->probes = grant->probes;
+    lease->probes += grant->probes; /* the same */
     lease->workers = grant->workers;
     lease->again_ms = grant->again_ms;
     lease->known_at_ms = now_ms;

@@ -107,20 +107,24 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
         read_claim(redis_reply_text(redis_reply_at(reply, 2)), &reading->answer);
 }
 
+bool view_is_certified(const struct view_options *use, struct span certificate)
+{
+    const char *identity = view_identity_text(use->identity);
+    struct buf expected = BUF_INIT(256);
+    view_certificate(&expected, redis_run_id(use->redis), identity);
+    bool same = identity[0] && span_eq(certificate, buf_span(&expected));
+    buf_free(&expected);
+    return same || MUTANT(no_certificate);
+}
+
 static void on_certificate(void *arg, enum err_code code, const struct redis_reply *reply)
 {
     struct reading *reading = arg;
     const struct view *view = reading->view;
     if (code)
         reading->answer.code = ERR_VIEW_UNAVAILABLE;
-    struct buf expected = BUF_INIT(256);
-    const char *identity = view_identity_text(view->use.identity);
-    view_certificate(&expected, redis_run_id(view->use.redis), identity);
     reading->answer.certified =
-        code == ERR_OK && identity[0] && span_eq(redis_reply_text(reply), buf_span(&expected));
-    buf_free(&expected);
-    if (MUTANT(no_certificate))
-        reading->answer.certified = true;
+        code == ERR_OK && view_is_certified(&view->use, redis_reply_text(reply));
     finish(reading);
 }
 
@@ -177,20 +181,19 @@ static void on_claimed(void *arg, enum err_code code, const struct redis_reply *
         read_claim(redis_reply_text(reply), &reading->answer);
 }
 
-void view_claim(struct view *view, const struct id *id,
-                const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t now_ms,
-                int64_t forget_at_ms, view_claim_fn fn, void *arg)
+void view_claim(struct view *view, const struct id *id, const struct view_claim *claim,
+                view_claim_fn fn, void *arg)
 {
     struct reading *reading = MEM_NEW(*reading);
     *reading = (struct reading){ .view = view, .claim_fn = fn, .arg = arg };
     struct buf key = BUF_INIT(KEY_BYTES_MAX);
     struct buf value = BUF_INIT(128);
     key_of(view, VIEW_KEY, id, &key);
-    claim_text(&value, fingerprint, now_ms, 'u');
+    claim_text(&value, claim->fingerprint, claim->now_ms, 'u');
     char until[24];
-    int64_t until_ms = now_ms + CLAIM_TTL_MS;
-    if (forget_at_ms < until_ms && !MUTANT(claim_outlives_job))
-        until_ms = forget_at_ms;
+    int64_t until_ms = claim->now_ms + CLAIM_TTL_MS;
+    if (claim->forget_at_ms < until_ms && !MUTANT(claim_outlives_job))
+        until_ms = claim->forget_at_ms;
     snprintf(until, sizeof until, "%" PRId64, until_ms);
     struct span argv[] = { span_of("SET"), buf_span(&key),  buf_span(&value), span_of("NX"),
                            span_of("GET"), span_of("PXAT"), span_of(until) };
@@ -211,15 +214,15 @@ static struct redis_script settle_script = {
 
 void view_claim_settle(struct view *view, const struct id *id,
                        const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t claimed_at_ms,
-                       bool accepted)
+                       int64_t accepted_at_ms)
 {
     struct buf key = BUF_INIT(KEY_BYTES_MAX);
     struct buf before = BUF_INIT(128);
     struct buf after = BUF_INIT(128);
     key_of(view, VIEW_KEY, id, &key);
     claim_text(&before, fingerprint, claimed_at_ms, 'u');
-    if (accepted)
-        claim_text(&after, fingerprint, claimed_at_ms, 'a');
+    if (accepted_at_ms)
+        claim_text(&after, fingerprint, accepted_at_ms, 'a');
     struct span argv[] = { buf_span(&key), buf_span(&before), buf_span(&after) };
     redis_script_run(view->use.redis, &settle_script, NULL, NULL, 1, 3, argv);
     buf_free(&key);
@@ -265,11 +268,7 @@ static void on_applied(void *arg, enum err_code code, const struct redis_reply *
         answer_all(view, ERR_VIEW_UNAVAILABLE);
         return;
     }
-    struct buf certificate = BUF_INIT(256);
-    view_certificate(&certificate, redis_run_id(view->use.redis),
-                     view_identity_text(view->use.identity));
-    bool certified = span_eq(redis_reply_text(redis_reply_at(reply, 0)), buf_span(&certificate));
-    buf_free(&certificate);
+    bool certified = view_is_certified(&view->use, redis_reply_text(redis_reply_at(reply, 0)));
     bool caught_up = certified && has_applied_all(view, reply);
     if (certified && !caught_up && loop_now_ms(view->use.loop) < view->look_until_ms)
         loop_timer_start(view->look, CATCH_UP_LOOK_MS, 0);

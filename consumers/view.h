@@ -42,18 +42,26 @@ void view_read(struct view *view, const struct id *id, view_fn fn, void *arg);
  * A claim never outlives the record of its job, or the key would stand for a job that is no more.
  */
 typedef void (*view_claim_fn)(void *arg, bool ours, const struct view_answer *answer);
-void view_claim(struct view *view, const struct id *id,
-                const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t now_ms,
-                int64_t forget_at_ms, view_claim_fn fn, void *arg);
-/* After the delivery report: the claim is accepted, or (certainly not stored) given up. */
+struct view_claim {
+    const uint8_t *fingerprint; /* JOB_FINGERPRINT_SIZE bytes */
+    int64_t now_ms, forget_at_ms;
+};
+void view_claim(struct view *view, const struct id *id, const struct view_claim *claim,
+                view_claim_fn fn, void *arg);
+/* After the delivery report: the claim of claimed_at_ms is accepted, and says since when
+ * (accepted_at_ms), or (0: certainly not stored) given up. One that has changed is left alone. */
 void view_claim_settle(struct view *view, const struct id *id,
                        const uint8_t fingerprint[JOB_FINGERPRINT_SIZE], int64_t claimed_at_ms,
-                       bool accepted);
+                       int64_t accepted_at_ms);
 
 /* Whether the view is certified and has applied everything up to the log ends as they are after
  * this call, or does so soon. ERR_OK, ERR_VIEW_BEHIND or ERR_VIEW_UNAVAILABLE. Questions that come
  * while one is under way share the next one. */
 void view_check_caught_up(struct view *view, void (*fn)(void *arg, enum err_code code), void *arg);
+
+/* Whether this is the certificate of the very Redis that was asked (run id), this cluster and this
+ * generation. */
+bool view_is_certified(const struct view_options *use, struct span certificate);
 
 /* Decodes the record that rides in a wake-up; NULL when none does. Free with envelope_record_free.
  */

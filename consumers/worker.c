@@ -4,12 +4,14 @@
 #include "infra/clock.h"
 #include "schemas/digest.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 #define TICK_MS           500
 #define CLOSE_DEADLINE_MS 3000
+#define SETTLE_MS         8000 /* a rebalance is over by then, unless the session is long */
 #define RECOMMIT_MS       1000 /* after a commit was refused */
 #define REDIS_PENDING_MAX 100000
 #define FETCH_BYTES_MAX   ((size_t)16 * 1024 * 1024)
@@ -371,6 +373,7 @@ enum err_code worker_open(struct service *service, struct worker **ret_worker, s
     worker->ticked_at_ms = clock_monotonic_ms();
     if (!digest_random(&worker->random, sizeof worker->random) || worker->random == 0)
         worker->random = 1;
+    loop_pool_more((size_t)worker->config->worker.rule_threads_max);
     open_queues(worker);
     open_metrics(worker);
     order_open(worker);
@@ -386,46 +389,117 @@ enum err_code worker_open(struct service *service, struct worker **ret_worker, s
 
 /* --- the end --- */
 
+static bool is_under_way(const struct worker_partition *partitions)
+{
+    while (partitions && !partitions->under_way)
+        partitions = partitions->next;
+    return partitions != NULL;
+}
+
 static bool is_idle(const struct worker *worker)
 {
     for (size_t i = 0; i < worker->queue_count; i++) {
-        for (const struct worker_partition *p = worker->queues[i].partitions; p; p = p->next) {
-            if (p->under_way)
+        if (is_under_way(worker->queues[i].partitions) || is_under_way(worker->queues[i].departed))
+            return false;
+    }
+    return true;
+}
+
+/* Whoever gets the partitions begins behind all that was done here. */
+static bool is_committed(const struct worker *worker)
+{
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        const struct worker_queue *queue = &worker->queues[i];
+        if (kafka_consumer_is_committing(queue->consumer))
+            return false;
+        for (const struct worker_partition *p = queue->partitions; p; p = p->next) {
+            if (p->handle && p->committed != window_watermark(p->window))
                 return false;
         }
     }
     return true;
 }
 
-/* Leaves the groups; what was assigned is revoked without waiting. */
+/* Finished what runs, and Kafka has the offsets: so that a stop makes no call twice. A refused
+ * commit (a rebalance is going on) is made again by the timer of all commits. */
+static bool is_done(struct worker *worker)
+{
+    if (!is_idle(worker))
+        return false;
+    if (!worker->drain_committed) {
+        worker->drain_committed = true;
+        partition_commit_all(worker);
+    }
+    return is_committed(worker);
+}
+
+/* Nothing more is to be waited for: what runs, or its time, is over. */
+static bool is_finished(struct worker *worker)
+{
+    return loop_now_ms(worker->loop) >= worker->drain_until_ms || is_done(worker) ||
+           MUTANT(left_undone);
+}
+
+/* Whoever asks to leave while it joins is heard when all have joined and before they know what is
+ * theirs: they would have to begin anew, and wait again for everybody, the dead included. */
+static bool is_joining(const struct worker_queue *queue)
+{
+    const struct worker *worker = queue->worker;
+    return !MUTANT(rebalance_broken_off) && !kafka_watch_why(worker->watch) &&
+           kafka_consumer_is_joining(queue->consumer);
+}
+
+/* What was assigned is revoked without waiting. Accepts one that was left before. */
+static void leave_queue(struct worker_queue *queue)
+{
+    kafka_consumer_close(queue->consumer, CLOSE_DEADLINE_MS);
+    queue->consumer = NULL;
+    partition_revoked(queue);
+}
+
 static void leave(struct worker *worker)
 {
     worker->closed = true;
+    for (size_t i = 0; i < worker->queue_count; i++)
+        leave_queue(&worker->queues[i]);
+}
+
+/* Each group by itself, as soon as it is not joined: while many come and go there is no moment at
+ * which none is. False while some are to be left. */
+static bool leave_settled(struct worker *worker)
+{
+    bool over = loop_now_ms(worker->loop) >= worker->settle_until_ms;
+    bool all = true;
     for (size_t i = 0; i < worker->queue_count; i++) {
-        kafka_consumer_close(worker->queues[i].consumer, CLOSE_DEADLINE_MS);
-        worker->queues[i].consumer = NULL;
-        partition_revoked(&worker->queues[i]);
+        struct worker_queue *queue = &worker->queues[i];
+        if (queue->consumer && (over || !is_joining(queue)))
+            leave_queue(queue);
+        all = all && !queue->consumer;
     }
+    return all;
 }
 
 static void on_left(void *arg)
 {
     struct worker *worker = arg;
-    if (worker->closed)
-        return;
-    leave(worker);
-    service_drained(worker->service);
+    worker->has_left = true;
 }
 
 static void on_drain(void *arg)
 {
     struct worker *worker = arg;
-    if (!is_idle(worker) && loop_now_ms(worker->loop) < worker->drain_until_ms)
+    if (!worker->leaving && is_finished(worker)) {
+        worker->leaving = true;
+        partition_commit_all(worker);
+        /* Before the groups know: whoever gets the partitions must not take their jobs for
+         * suspects. */
+        worker_registry_leave(worker->registry, on_left, worker);
+    }
+    if (!worker->has_left || !leave_settled(worker))
         return;
     loop_timer_stop(worker->drain_timer);
-    partition_commit_all(worker);
-    /* Before the group knows: whoever gets the partitions must not take their jobs for suspects. */
-    worker_registry_leave(worker->registry, on_left, worker);
+    worker->closed = true;
+    service_drained(worker->service);
 }
 
 void worker_drain(struct worker *worker)
@@ -434,6 +508,7 @@ void worker_drain(struct worker *worker)
         return;
     worker->draining = true;
     worker->drain_until_ms = loop_now_ms(worker->loop) + worker->config->worker.drain_ms;
+    worker->settle_until_ms = loop_now_ms(worker->loop) + SETTLE_MS;
     worker->drain_timer = loop_timer_new(worker->loop, on_drain, worker);
     loop_timer_start(worker->drain_timer, 0, 10);
 }

@@ -1,9 +1,10 @@
 /* Cancelling, as the worker sees it. Whoever wants a job cancelled marks its claim in the gate and,
- * when a life of a worker holds that claim, tells that life on its channel. The worker aborts what
- * runs; the attempt's outcome decides: an answer that had come already wins. A turn that has been
- * handed on is released, so that from then on the job is nobody's; a mark that was set meanwhile is
- * told by that answer. What was told while we could not hear is asked for again. See
- * worker_internal.h.
+ * when a life of a worker holds that claim, tells that life on its channel; without a claim it
+ * tells all, because Redis may have lost it. The worker aborts what runs; the attempt's outcome
+ * decides: an answer that had come already wins. A turn that has been handed on is released, so
+ * that from then on the job is nobody's, and the turn never anybody's again; a mark that was set
+ * meanwhile is told by that answer. What
+ * was told while we could not hear is asked for again. See worker_internal.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "schemas/mem.h"
@@ -15,10 +16,17 @@
 #define CHANNEL_BYTES_MAX 320
 #define BUCKETS           16384 /* fixed: worker.held bounds the attempts to some tens of thousands */
 
+enum { TO_THIS_LIFE, TO_ALL, CHANNELS };
+
+struct channel {
+    struct worker *worker;
+    char *name;
+    bool subscribed; /* or under way */
+};
+
 struct worker_cancel {
     struct redis_subscriber *subscriber;
-    char *channel;
-    bool subscribed; /* or under way */
+    struct channel channels[CHANNELS];
     struct attempt *buckets[BUCKETS];
 };
 
@@ -65,18 +73,28 @@ static void call_off(struct attempt *attempt)
     }
 }
 
+/* What all were told concerns what runs here without a claim; what does not run meets the mark. */
 static void on_message(void *arg, struct span channel, struct span message)
 {
-    (void)channel;
     struct worker *worker = arg;
+    bool to_all = span_is(channel, worker->cancel->channels[TO_ALL].name);
     struct id id;
     if (!id_identity_parse(message, &id) || MUTANT(cancel_unheard))
         return;
     for (struct attempt *attempt = *bucket_of(worker, &id), *next; attempt; attempt = next) {
         next = attempt->same_bucket;
-        if (id_same(&attempt->command->facts.id, &id))
+        if (id_same(&attempt->command->facts.id, &id) &&
+            (!to_all || attempt->state == ATTEMPT_RUNNING))
             call_off(attempt);
     }
+}
+
+/* Of an earlier turn it is not known here whether it made a call, unless the claim says so. */
+static bool had_begun(const struct attempt *attempt, const struct gate_answer *answer)
+{
+    if (attempt->command->attempt > 1)
+        return true;
+    return !answer->unbegun && (answer->verdict != GATE_GO || attempt->command->turn > 0);
 }
 
 bool cancel_before_run(struct attempt *attempt, const struct gate_answer *answer, bool *ret_begun)
@@ -84,11 +102,9 @@ bool cancel_before_run(struct attempt *attempt, const struct gate_answer *answer
     enum gate_verdict verdict = answer->verdict;
     attempt->claimed = verdict == GATE_GO || verdict == GATE_AGAIN || verdict == GATE_AGAIN_OTHER ||
                        verdict == GATE_SUSPECT;
-    if (!attempt->called_off || (!attempt->claimed && verdict != GATE_UNKNOWN))
-        return false;
-    /* Of an earlier turn it is not known here whether it made a call. */
-    *ret_begun = verdict != GATE_GO || attempt->command->turn > 0;
-    return true;
+    attempt->begun = attempt->begun || had_begun(attempt, answer);
+    *ret_begun = attempt->begun;
+    return attempt->called_off && (attempt->claimed || verdict == GATE_UNKNOWN);
 }
 
 bool cancel_decides(const struct attempt *attempt, const struct outcome *outcome)
@@ -104,7 +120,7 @@ static void on_released(void *arg, enum gate_claim claim)
 {
     struct attempt *attempt = arg;
     if (claim == GATE_CLAIM_CANCELLED)
-        outcome_cancelled(attempt, true);
+        outcome_cancelled(attempt, attempt->begun);
     else
         partition_attempt_done(attempt);
 }
@@ -112,12 +128,13 @@ static void on_released(void *arg, enum gate_claim claim)
 bool cancel_release(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
-    if (!attempt->claimed || attempt->plan[0] != PUBLISH_NEXT || !redis_ready(worker->redis) ||
-        MUTANT(claim_not_released))
+    if (attempt->plan[0] != PUBLISH_NEXT || !redis_ready(worker->redis) ||
+        MUTANT(claim_not_released) || (!attempt->claimed && MUTANT(wait_not_released)))
         return false;
     attempt->claimed = false;
     struct gate_question of = dispatch_question(attempt);
-    gate_release(worker->gate, &of, on_released, attempt);
+    bool begun = attempt->begun || attempt->command->attempt > 1;
+    gate_release(worker->gate, &of, begun, on_released, attempt);
     return true;
 }
 
@@ -194,11 +211,11 @@ static void on_lost(void *arg)
 
 static void on_subscribed(void *arg, enum err_code code)
 {
-    struct worker *worker = arg;
+    struct channel *channel = arg;
     if (code == ERR_OK)
-        cancel_recheck(worker); /* what was told before has been missed */
-    else if (worker->cancel)
-        worker->cancel->subscribed = false; /* the tick tries again */
+        cancel_recheck(channel->worker); /* what was told before has been missed */
+    else if (channel->worker->cancel)
+        channel->subscribed = false; /* the tick tries again */
 }
 
 void cancel_listen(struct worker *worker)
@@ -206,19 +223,24 @@ void cancel_listen(struct worker *worker)
     struct worker_cancel *cancel = worker->cancel;
     if (redis_ready(worker->redis))
         redis_subscriber_follow(cancel->subscriber, redis_run_id(worker->redis));
-    if (cancel->subscribed || !redis_subscriber_ready(cancel->subscriber))
-        return;
-    cancel->subscribed = true;
-    redis_subscribe(cancel->subscriber, span_of(cancel->channel), on_subscribed, worker);
+    for (int i = 0; i < CHANNELS && redis_subscriber_ready(cancel->subscriber); i++) {
+        struct channel *channel = &cancel->channels[i];
+        if (channel->subscribed)
+            continue;
+        channel->subscribed = true;
+        redis_subscribe(cancel->subscriber, span_of(channel->name), on_subscribed, channel);
+    }
 }
 
 void cancel_open(struct worker *worker, const struct redis_options *options)
 {
     struct worker_cancel *cancel = MEM_NEW(*cancel);
-    struct buf channel = BUF_INIT(CHANNEL_BYTES_MAX);
-    view_incarnation_channel(&channel, worker->config->namespace_,
-                             service_incarnation(worker->service));
-    cancel->channel = buf_take(&channel);
+    const char *const told[CHANNELS] = { service_incarnation(worker->service), "" };
+    for (int i = 0; i < CHANNELS; i++) {
+        struct buf name = BUF_INIT(CHANNEL_BYTES_MAX);
+        view_incarnation_channel(&name, worker->config->namespace_, told[i]);
+        cancel->channels[i] = (struct channel){ .worker = worker, .name = buf_take(&name) };
+    }
     worker->cancel = cancel;
     struct redis_options own = *options;
     own.on_state = NULL;
@@ -238,6 +260,7 @@ void cancel_close(struct worker *worker)
 {
     if (!worker->cancel)
         return;
-    free(worker->cancel->channel);
+    for (int i = 0; i < CHANNELS; i++)
+        free(worker->cancel->channels[i].name);
     free(worker->cancel);
 }

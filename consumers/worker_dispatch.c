@@ -8,10 +8,6 @@
 
 #include <stdlib.h>
 
-/* A silent Redis is given up after three timeouts; until then a late answer is no outage, and what
- * began without the gate could neither be cancelled nor be known to have begun. */
-#define ASKS_MAX 3
-
 /* Attempts asked for in one Lua call. */
 struct batch {
     struct worker *worker;
@@ -118,14 +114,21 @@ void dispatch_tell_started(void *arg)
     arm_started(worker);
 }
 
+static void run(struct attempt *attempt);
+
 static void on_handler(void *arg, const struct outcome *outcome)
 {
+    static unsigned ended; /* for a mutant */
     struct attempt *attempt = arg;
     struct worker *worker = attempt->partition->worker;
     attempt->run = NULL;
     if (worker->untold == attempt)
         worker->untold = attempt->next;
     attempt_list_remove(&worker->running, attempt);
+    if (MUTANT(call_made_twice) && ++ended % 20 == 0) {
+        run(attempt);
+        return;
+    }
     metric_observe(attempt->type->attempt_seconds,
                    (double)(clock_monotonic_us() - attempt->started_monotonic_us) / 1e6);
     targets_end(attempt, outcome);
@@ -159,6 +162,7 @@ static void run(struct attempt *attempt)
         return;
     }
     attempt->state = ATTEMPT_RUNNING;
+    attempt->begun = true;
     attempt->started_at_ms = now_ms;
     attempt->started_monotonic_us = clock_monotonic_us();
     worker_metrics_began(attempt);
@@ -201,6 +205,29 @@ static void run_or_hold(struct attempt *attempt)
 
 /* --- the gate --- */
 
+/* A process that was stopped (SIGSTOP, a swapped-out machine) may have lost its partitions: it
+ * starts nothing until its clock has ticked again, by when Kafka has been polled. */
+static bool was_away(const struct worker *worker)
+{
+    return clock_monotonic_ms() - worker->ticked_at_ms >
+           worker->config->kafka.session_timeout_ms / 3;
+}
+
+/* What the gate allowed before that may be another's by now: it is asked once more, then. */
+static bool ask_anew(struct attempt *attempt, const struct gate_answer *answer)
+{
+    enum gate_verdict verdict = answer->verdict;
+    bool allows = verdict == GATE_GO || verdict == GATE_AGAIN || verdict == GATE_AGAIN_OTHER ||
+                  verdict == GATE_SUSPECT || verdict == GATE_UNKNOWN;
+    if (!allows || !was_away(attempt->partition->worker))
+        return false;
+    give_room(attempt);
+    attempt->hold = HOLD_NONE;
+    attempt->partition->under_way--;
+    dispatch_ready(attempt);
+    return true;
+}
+
 static bool may_begin(const struct attempt *attempt)
 {
     return !attempt->partition->revoking && !attempt->partition->worker->draining;
@@ -210,7 +237,7 @@ static bool may_begin(const struct attempt *attempt)
  */
 static void begin(struct attempt *attempt, const struct gate_answer *answer)
 {
-    bool again = answer->verdict != GATE_GO && answer->verdict != GATE_UNKNOWN;
+    bool again = answer->verdict != GATE_GO;
     if (answer->verdict != GATE_UNKNOWN)
         attempt->suspect = answer->verdict == GATE_SUSPECT;
     bool waits = again && redelivery_waits(attempt, answer->verdict);
@@ -230,6 +257,13 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
         partition_attempt_drop(attempt);
         return;
     }
+    if (partition_is_forgotten(attempt)) { /* meanwhile: the gate knows nothing of it any more */
+        give_room(attempt);
+        partition_attempt_done(attempt);
+        return;
+    }
+    if (ask_anew(attempt, answer))
+        return;
     bool begun = false;
     if (cancel_before_run(attempt, answer, &begun)) {
         give_room(attempt);
@@ -283,7 +317,7 @@ static void on_answer(void *arg, size_t index, const struct gate_answer *answer)
 {
     struct batch *batch = arg;
     bool last = index + 1 == batch->count;
-    if (answer->verdict == GATE_UNKNOWN && batch->asks < ASKS_MAX && !batch->worker->closed &&
+    if (answer->verdict == GATE_UNKNOWN && batch->asks < GATE_ASKS_MAX && !batch->worker->closed &&
         redis_ready(batch->worker->redis)) { /* then all of the batch are unknown */
         if (last)
             ask(batch);
@@ -352,14 +386,6 @@ static void pick(struct worker *worker, struct worker_type *type, enum hold_reas
         apply(attempt, &(struct gate_answer){ .verdict = GATE_UNKNOWN });
     else
         batch->attempts[batch->count++] = attempt;
-}
-
-/* A process that was stopped (SIGSTOP, a swapped-out machine) may have lost its partitions: it
- * starts nothing until its clock has ticked again, by when Kafka has been polled. */
-static bool was_away(const struct worker *worker)
-{
-    return clock_monotonic_ms() - worker->ticked_at_ms >
-           worker->config->kafka.session_timeout_ms / 3;
 }
 
 static bool take_from_lanes(struct worker *worker, struct batch *batch)

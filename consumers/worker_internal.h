@@ -67,7 +67,7 @@ struct attempt {
     struct worker_type *type; /* NULL when the type is unknown or the record unreadable */
     uint64_t ticket;
     int64_t offset;
-    size_t bytes;                      /* counted in worker->held_bytes */
+    size_t bytes;                      /* counted in its queue's and partition's held_bytes */
     struct envelope *envelope;         /* NULL for a record that could not be read */
     const struct job_command *command; /* in the envelope */
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
@@ -91,6 +91,7 @@ struct attempt {
     int64_t redelivered_until_ms; /* monotonic */
     bool called_off;              /* somebody wants the job cancelled */
     bool claimed;                 /* the gate has our claim of this turn, not released */
+    bool begun;                   /* this attempt, or maybe one before it */
     enum publication plan[2];
     size_t step;
     /* what is to be published */
@@ -160,6 +161,8 @@ struct worker_queue {
     struct worker *worker;
     const char *name;
     bool ordered;
+    size_t held_bytes; /* of its attempts, and what that leads to: */
+    bool slowed, paused;
     struct kafka_consumer *consumer;
     struct worker_partition *partitions;
     struct worker_partition *departed; /* revoked, with attempts that still run */
@@ -177,19 +180,20 @@ struct worker_partition {
     int32_t number;
     struct window *window;
     int64_t committed;
+    int64_t old_end; /* of the log when it was assigned: what lies before may have been begun */
     int64_t epoch;
     bool epoch_asked;
+    size_t epoch_asks; /* that were not answered, in a row */
     bool stale; /* somebody was assigned it after us: nothing begins until Kafka has had time to
                    take it away; if it does not, it is ours and a higher epoch says so */
     int64_t epoch_at_ms; /* monotonic time at which to ask for an epoch (again); 0: not */
     bool revoking, holding;
-    bool returned; /* this worker had it before */
     bool departed; /* revoked, and some of its attempts still run */
     struct loop_timer *drain;
     struct attempt *attempts; /* all, by sibling */
     struct attempt_list early;
     struct key_lines *lines; /* ordered queues, else NULL */
-    size_t held_bytes;       /* its part of the worker's */
+    size_t held_bytes;       /* its part of the queue's */
     size_t under_way;        /* ASKED, RUNNING, PUBLISHING */
     size_t references;       /* attempts, open questions, and the assignment */
 };
@@ -221,11 +225,11 @@ struct worker {
     size_t queue_count;
     size_t next_lane;
     size_t in_flight;
-    size_t held_bytes;
-    bool all_paused;
     bool draining, closed;
+    bool leaving, has_left; /* tells Redis that it leaves; has told */
     struct kafka_watch *watch;
-    int64_t drain_until_ms;
+    int64_t drain_until_ms, settle_until_ms;
+    bool drain_committed; /* what was done by then */
     struct attempt_list running;
     struct attempt_list blocked; /* heads of their keys that wait for a retry or hold */
     size_t ordered_partitions;
@@ -267,6 +271,9 @@ void partition_link(struct worker_partition *partition, struct attempt *attempt)
 void partition_unlink(struct attempt *attempt);
 /* Whoever is first in the line of its key, or in none, takes its way: unknown, due later, ready. */
 void partition_begin(struct attempt *attempt);
+/* Its forget_at has passed, so its record is gone from every view and nothing may begin anew;
+ * counted. */
+bool partition_is_forgotten(const struct attempt *attempt);
 /* The attempt is over: its ticket is done, its memory goes; the next of its key begins. */
 void partition_attempt_done(struct attempt *attempt);
 /* Its ticket is done although the attempt goes on (a mutant's: nothing else may). */

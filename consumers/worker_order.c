@@ -164,7 +164,7 @@ static void on_kept(void *arg, enum gate_claim claim)
         partition_attempt_drop(attempt);
     } else if (claim == GATE_CLAIM_CANCELLED) {
         attempt->next_at_ms = 0;
-        outcome_cancelled(attempt, attempt->started_at_ms || attempt->command->attempt > 1);
+        outcome_cancelled(attempt, attempt->begun);
     } else {
         outcome_postponed(attempt);
     }
@@ -182,7 +182,8 @@ void order_postpone(struct attempt *attempt, enum job_event_kind event, uint32_t
     attempt->next_at_ms = until_ms;
     attempt->recalled = true;
     struct gate_question claim = claim_of(attempt);
-    gate_keep(partition->worker->gate, &claim, next_attempt, until_ms, on_kept, attempt);
+    struct gate_kept kept = { next_attempt, until_ms, attempt->begun };
+    gate_keep(partition->worker->gate, &claim, &kept, on_kept, attempt);
 }
 
 /* --- after a crash --- */
@@ -200,7 +201,8 @@ bool order_recall(struct attempt *attempt, const struct gate_answer *answer)
         set_number(attempt, answer->attempt);
     if (attempt->recalled && answer->verdict == GATE_GO) { /* Redis was emptied meanwhile */
         struct gate_question claim = claim_of(attempt);
-        gate_keep(worker->gate, &claim, number, clock_wall_ms(), on_kept_again, worker);
+        struct gate_kept kept = { number, clock_wall_ms(), attempt->begun };
+        gate_keep(worker->gate, &claim, &kept, on_kept_again, worker);
     }
     if (attempt->recalled || !order_keeps(attempt) || answer->due_at_ms <= clock_wall_ms())
         return false;

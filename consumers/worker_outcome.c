@@ -7,6 +7,7 @@
 #include "infra/clock.h"
 #include "schemas/mem.h"
 #include "schemas/mutant.h"
+#include "schemas/retry.h"
 #include "schemas/trace.h"
 
 #include <stdio.h>
@@ -124,6 +125,9 @@ static enum err_code publish_dead_letter(struct attempt *attempt, struct err *er
         dead.key = span_of(identity);
         dead.job_id = span_of(id);
         dead.turn = attempt->command->turn;
+        dead.status = attempt->failure_status;
+        if (attempt->type && attempt->type->config->handler == CONFIG_HANDLER_CALL)
+            dead.target = span_of(attempt->type->config->call.target);
         dead.traceparent = attempt->command->facts.traceparent;
     }
     if (code == ERR_OK)
@@ -278,20 +282,11 @@ uint64_t outcome_random(struct worker *worker)
     return x * 0x2545f4914f6cdd1dULL;
 }
 
-/* Exponential backoff with full jitter; the target's Retry-After is the least, clamped to the
- * longest backoff. */
-static int64_t backoff_ms(struct attempt *attempt, int64_t retry_after_ms)
+static int64_t backoff_ms(const struct attempt *attempt, int64_t retry_after_ms)
 {
     const struct config_retry *retry = &attempt->type->config->retry;
-    int64_t most = retry->backoff_ms;
-    for (uint32_t i = 1; i < attempt->command->attempt && most < retry->backoff_ms_max; i++)
-        most *= 2;
-    if (most > retry->backoff_ms_max)
-        most = retry->backoff_ms_max;
-    int64_t wait = (int64_t)(outcome_random(attempt->partition->worker) % (uint64_t)(most + 1));
-    if (retry_after_ms > retry->backoff_ms_max)
-        retry_after_ms = retry->backoff_ms_max;
-    return wait > retry_after_ms ? wait : retry_after_ms;
+    return retry_wait_ms(retry->backoff_ms, retry->backoff_ms_max, attempt->command->attempt,
+                         retry_after_ms, outcome_random(attempt->partition->worker));
 }
 
 void outcome_held(struct attempt *attempt, const struct hold *hold)
@@ -416,6 +411,7 @@ void outcome_repair(struct attempt *attempt, const struct job_failure *failure)
     enum err_code code = err_code_parse(failure->code);
     err_set(&attempt->failure, code == ERR_COUNT ? ERR_INTERNAL : code, "%.*s",
             SPAN_ARG(failure->detail));
+    attempt->failure_status = failure->status;
     begin(attempt, PUBLISH_DEAD, PUBLISH_NOTHING);
 }
 

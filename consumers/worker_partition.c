@@ -103,11 +103,22 @@ void partition_commit_all(struct worker *worker)
     metric_set(worker->window_gauge, (double)widest);
 }
 
+static void ask_epoch(struct worker_partition *partition);
+
 /* Without an epoch (Redis is away, full, or refuses writes) the attempts go on without the gate. */
 static void on_epoch(void *arg, int64_t epoch)
 {
     struct worker_partition *partition = arg;
+    const struct worker *worker = partition->worker;
     partition->epoch_asked = false;
+    partition->epoch_asks = epoch < 0 ? partition->epoch_asks + 1 : 0;
+    if (epoch < 0 && partition->epoch_asks < GATE_ASKS_MAX && !partition->revoking &&
+        !worker->closed && redis_ready(worker->redis)) {
+        ask_epoch(partition);
+        partition_unref(partition);
+        return;
+    }
+    partition->epoch_asks = 0;
     partition->stale = false;
     partition->epoch = epoch >= 0 ? epoch : EPOCH_UNKNOWN;
     if (epoch < 0)
@@ -178,6 +189,7 @@ void partition_assign(void *arg, struct kafka_partition *handle, const struct ka
         .number = kafka_partition_number(handle),
         .window = window_new(*ret_offset),
         .committed = start->committed,
+        .old_end = start->log_end,
         .epoch = EPOCH_UNKNOWN,
         .references = 1,
         .next = queue->partitions,
@@ -281,22 +293,58 @@ void partition_revoked(void *arg)
 
 /* --- attempts --- */
 
-static bool over_budget(const struct worker *worker)
+/* Half of the room for commands is divided among the queues, the other half is for whoever needs
+ * more: so a queue in which much waits cannot take the room of the others. */
+struct room {
+    size_t most;        /* worker.held_max */
+    size_t part;        /* of each queue */
+    size_t common;      /* the rest */
+    size_t common_used; /* what queues hold beyond their parts */
+    size_t held;        /* by all of them */
+};
+
+static struct room room_of(const struct worker *worker)
 {
-    return worker->held_bytes > (size_t)worker->config->worker.held_bytes_max;
+    size_t most = (size_t)worker->config->worker.held_bytes_max;
+    struct room room = { .most = most, .part = most / 2 / worker->queue_count };
+    room.common = most - room.part * worker->queue_count;
+    for (size_t i = 0; i < worker->queue_count; i++) {
+        size_t held = worker->queues[i].held_bytes;
+        room.held += held;
+        room.common_used += held > room.part ? held - room.part : 0;
+    }
+    return room;
+}
+
+/* What is paused has to be fetched anew when it is resumed, which may be many times what fits. So
+ * near the limit a queue is slowed, and only at the limit paused: when work goes on, little comes
+ * between the two. */
+static void balance_queue(struct worker_queue *queue, const struct room *room)
+{
+    bool needs = queue->held_bytes > room->part || MUTANT(held_together);
+    size_t used = needs ? room->common_used : 0;
+    bool little = used <= room->common - room->most / 8 * 3;
+    bool slowed = used > room->common - room->most / 4 || (queue->slowed && !little);
+    bool paused = used > room->common || (queue->paused && !little);
+    if (slowed != queue->slowed && queue->consumer) { /* else it has been closed */
+        queue->slowed = slowed;
+        kafka_consumer_slow(queue->consumer, slowed);
+    }
+    if (paused == queue->paused)
+        return;
+    queue->paused = paused;
+    for (struct worker_partition *p = queue->partitions; p; p = p->next)
+        partition_balance(p);
 }
 
 static void balance_all(struct worker *worker)
 {
-    bool pause = over_budget(worker);
-    if (pause == worker->all_paused ||
-        (!pause && worker->held_bytes > (size_t)worker->config->worker.held_bytes_max / 2))
+    struct room room = room_of(worker);
+    metric_set(worker->held_gauge, (double)room.held);
+    if (MUTANT(held_unbounded))
         return;
-    worker->all_paused = pause;
-    for (size_t i = 0; i < worker->queue_count; i++) {
-        for (struct worker_partition *p = worker->queues[i].partitions; p; p = p->next)
-            partition_balance(p);
-    }
+    for (size_t i = 0; i < worker->queue_count; i++)
+        balance_queue(&worker->queues[i], &room);
 }
 
 void partition_balance(struct worker_partition *partition)
@@ -307,10 +355,9 @@ void partition_balance(struct worker_partition *partition)
     int64_t span_max = partition->worker->config->worker.window_span;
     size_t share = order_share(partition);
     bool paused = kafka_partition_is_paused(partition->handle);
-    if (!paused &&
-        (partition->worker->all_paused || span >= span_max || partition->held_bytes > share))
+    if (!paused && (partition->queue->paused || span >= span_max || partition->held_bytes > share))
         kafka_partition_pause(partition->handle);
-    else if (paused && !partition->worker->all_paused && span <= span_max / 2 &&
+    else if (paused && !partition->queue->paused && span <= span_max / 2 &&
              partition->held_bytes <= share / 2)
         kafka_partition_resume(partition->handle);
 }
@@ -343,9 +390,8 @@ static struct attempt *attempt_free(struct attempt *attempt)
     struct worker *worker = partition->worker;
     struct attempt *next = order_leave(attempt);
     partition_unlink(attempt);
-    worker->held_bytes -= attempt->bytes;
+    partition->queue->held_bytes -= attempt->bytes;
     partition->held_bytes -= attempt->bytes;
-    metric_set(worker->held_gauge, (double)worker->held_bytes);
     if (attempt->command)
         cancel_index_remove(attempt);
     loop_timer_free(attempt->due);
@@ -415,21 +461,28 @@ void partition_begin(struct attempt *attempt)
                topic_tier_for(worker->publish.tiers, worker->publish.tier_count,
                               attempt->command->due_at_ms - now_ms)) {
         outcome_wait(attempt);
-    } else if (attempt->command->due_at_ms > now_ms) {
+    } else if (attempt->command->due_at_ms > now_ms && !MUTANT(due_ignored)) {
         dispatch_at(attempt, attempt->command->due_at_ms);
     } else {
         dispatch_ready(attempt);
     }
 }
 
+bool partition_is_forgotten(const struct attempt *attempt)
+{
+    int64_t forget_at_ms = attempt->command->facts.forget_at_ms;
+    if (MUTANT(job_dropped) && attempt->offset % 20 == 7)
+        return true;
+    if (!forget_at_ms || clock_wall_ms() < forget_at_ms || MUTANT(forgotten_begun))
+        return false;
+    metric_add(attempt->partition->worker->forgotten, 1);
+    return true;
+}
+
 /* A readable command: forgotten, behind others of its key, or to begin. */
 static void admit(struct attempt *attempt)
 {
-    struct worker *worker = attempt->partition->worker;
-    const struct job_facts *facts = &attempt->command->facts;
-    if (facts->forget_at_ms && clock_wall_ms() >= facts->forget_at_ms && !MUTANT(forgotten_begun)) {
-        metric_add(worker->forgotten,
-                   1); /* its record is gone from every view: nothing may begin anew */
+    if (partition_is_forgotten(attempt)) {
         attempt->partition->under_way++;
         attempt->state = ATTEMPT_PUBLISHING;
         partition_attempt_done(attempt);
@@ -454,9 +507,8 @@ void partition_record(void *arg, const struct kafka_record *record)
     attempt->offset = record->offset;
     attempt->ticket = window_add(partition->window, record->offset);
     attempt->bytes = record->value.size + ATTEMPT_OVERHEAD_BYTES;
-    worker->held_bytes += attempt->bytes;
+    queue->held_bytes += attempt->bytes;
     partition->held_bytes += attempt->bytes;
-    metric_set(worker->held_gauge, (double)worker->held_bytes);
 
     struct err err;
     enum err_code code = envelope_decode(record->value, &attempt->envelope, &err);

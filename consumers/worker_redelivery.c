@@ -1,8 +1,10 @@
 /* Redeliveries wait for the view: an attempt that had finished when its worker died may have its
  * outcome in the log and not in the view yet, where the gate looks. So a command that was begun
  * before waits until the view has applied all that was in the log when its partition was assigned,
- * and then the gate is asked again. See worker_internal.h.
- * SPDX-License-Identifier: Apache-2.0 */
+ * and then the gate is asked again. A gate that does not answer cannot say whether it was begun,
+ * and one that was asked twice because its first answer was late tells of our own claim instead of
+ * the one before: what lay in the log when the partition was assigned waits in these cases as well.
+ * See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "infra/redis_args.h"
@@ -23,7 +25,6 @@ struct redelivery {
     size_t count;
     struct kafka_range *ranges; /* its partitions; `end` as asked last */
     int64_t *own_ends;          /* behind what this worker published for partitions it had lost */
-    bool *had;                  /* commands partitions that were ours before */
     struct loop_task ask;
     struct loop_timer *look;
     struct attempt_list waiting; /* in the order in which they came, so of their limits too */
@@ -54,7 +55,6 @@ void redelivery_open(struct worker_queue *queue)
     };
     redelivery->ranges = mem_zalloc(redelivery->count, sizeof *redelivery->ranges);
     redelivery->own_ends = mem_zalloc(redelivery->count, sizeof *redelivery->own_ends);
-    redelivery->had = mem_zalloc(redelivery->count, sizeof *redelivery->had);
     queue->redelivery = redelivery;
 }
 
@@ -63,7 +63,6 @@ static void redelivery_free(struct redelivery *redelivery)
     free(redelivery->topic);
     free(redelivery->ranges);
     free(redelivery->own_ends);
-    free(redelivery->had);
     free(redelivery);
 }
 
@@ -114,10 +113,6 @@ static void ask_ends(void *arg)
 void redelivery_assigned(struct worker_partition *partition)
 {
     struct redelivery *redelivery = partition->queue->redelivery;
-    if ((size_t)partition->number < redelivery->count) {
-        partition->returned = redelivery->had[partition->number];
-        redelivery->had[partition->number] = true;
-    }
     redelivery->settled = redelivery->ends_known = false;
     loop_defer(redelivery->loop, &redelivery->ask);
 }
@@ -159,8 +154,12 @@ static void on_view(void *arg, enum err_code code, const struct redis_reply *rep
             return;
     }
     redelivery->settled = true;
-    while (redelivery->waiting.first)
-        go_on(redelivery, redelivery->waiting.first);
+    for (struct attempt *attempt = redelivery->waiting.first; attempt;) {
+        struct attempt *next = attempt->next;
+        if (attempt->partition->epoch != EPOCH_UNKNOWN) /* else the gate cannot be asked yet */
+            go_on(redelivery, attempt);
+        attempt = next;
+    }
 }
 
 static void ask_view(struct redelivery *redelivery)
@@ -204,12 +203,15 @@ bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
     struct worker_partition *partition = attempt->partition;
     struct worker *worker = partition->worker;
     struct redelivery *redelivery = partition->queue->redelivery;
+    bool unknown = verdict == GATE_UNKNOWN;
+    bool old = attempt->offset < partition->old_end;
     if (MUTANT(no_redelivery_wait) || attempt->waited ||
         worker->config->worker.redelivery_wait_ms == 0 ||
-        (verdict == GATE_AGAIN && !partition->returned))
+        (verdict == GATE_AGAIN && (!old || MUTANT(own_claim_believed))) ||
+        (unknown && (!old || MUTANT(unknown_begun))))
         return false;
     partition->under_way--;
-    if (redelivery->settled) { /* since after the gate was asked, perhaps */
+    if (redelivery->settled && !unknown) { /* since after the gate was asked, perhaps */
         dispatch_ready(attempt);
         return true;
     }

@@ -77,7 +77,7 @@ static void tell(struct worker_registry *registry, const char *word, int64_t ttl
 void worker_registry_beat(struct worker_registry *registry)
 {
     if (!registry->leaving && redis_ready(registry->use.redis))
-        tell(registry, "alive", registry->use.session_timeout_ms / LIVES_OF_SESSION, NULL);
+        tell(registry, WORKER_ALIVE, registry->use.session_timeout_ms / LIVES_OF_SESSION, NULL);
 }
 
 static void on_beat(void *arg)

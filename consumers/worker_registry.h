@@ -8,6 +8,9 @@
 
 #include "infra/redis.h"
 
+/* The first word of a life that goes on; what it says of itself stands behind a space. */
+#define WORKER_ALIVE "alive"
+
 struct worker_registry;
 
 /* What is told of a worker; asked for at each beat. */

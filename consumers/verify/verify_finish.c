@@ -209,7 +209,8 @@ static void check_order(struct verify_judge *judge)
 
 static void finish_job(struct verify_judge *judge, struct verify_job *job)
 {
-    if (job->flags & VERIFY_FOREIGN)
+    const unsigned told = VERIFY_ACCEPTED | VERIFY_POSSIBLE | VERIFY_REFUSED | VERIFY_SEEN;
+    if ((job->flags & VERIFY_FOREIGN) || (judge->options.told && !(job->flags & told)))
         return;
     if (in_log(job) && !(job->flags & (VERIFY_ACCEPTED | VERIFY_POSSIBLE))) {
         check_ghost(judge, job);

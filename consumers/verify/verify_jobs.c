@@ -23,7 +23,6 @@ struct verify_jobs {
     size_t bytes, peak, bytes_max;
     bool full;
     struct pages jobs, legs, steps, ordered;
-    uint32_t free_step;
     uint32_t *slots; /* numbers of jobs by their identities' hash; 0: empty */
     uint32_t slot_count;
     struct verify_submission *submissions;
@@ -50,6 +49,18 @@ static void give(struct verify_jobs *jobs, void *memory, size_t count, size_t si
 {
     jobs->bytes -= memory ? count * size : 0;
     free(memory);
+}
+
+bool verify_jobs_charge(struct verify_jobs *jobs, int64_t size)
+{
+    if (size > 0 && (jobs->full || (size_t)size > jobs->bytes_max - jobs->bytes)) {
+        jobs->full = true;
+        return false;
+    }
+    jobs->bytes += (size_t)size;
+    if (jobs->bytes > jobs->peak)
+        jobs->peak = jobs->bytes;
+    return true;
 }
 
 /* --- pages --- */
@@ -126,11 +137,6 @@ void verify_jobs_free(struct verify_jobs *jobs)
 bool verify_jobs_full(const struct verify_jobs *jobs)
 {
     return jobs->full;
-}
-
-size_t verify_jobs_bytes(const struct verify_jobs *jobs)
-{
-    return jobs->bytes;
 }
 
 size_t verify_jobs_peak(const struct verify_jobs *jobs)
@@ -226,6 +232,20 @@ struct verify_job *verify_jobs_take(struct verify_jobs *jobs, const struct id *i
     return job;
 }
 
+struct verify_job *verify_jobs_add_life(struct verify_jobs *jobs, struct verify_job *job,
+                                        uint32_t *ret_number)
+{
+    uint32_t number = page_new(jobs, &jobs->jobs);
+    if (!number)
+        return NULL;
+    struct verify_job *next = verify_jobs_at(jobs, number);
+    memcpy(next->identity, job->identity, sizeof next->identity);
+    next->read_version = -1;
+    job->next_life = number;
+    *ret_number = number;
+    return next;
+}
+
 void verify_jobs_identity(const struct verify_job *job, struct id *ret_id)
 {
     *ret_id = (struct id){ 0 };
@@ -251,19 +271,7 @@ struct verify_step *verify_jobs_step(const struct verify_jobs *jobs, uint32_t nu
 
 uint32_t verify_jobs_step_new(struct verify_jobs *jobs)
 {
-    uint32_t number = jobs->free_step;
-    if (!number)
-        return page_new(jobs, &jobs->steps);
-    struct verify_step *step = verify_jobs_step(jobs, number);
-    jobs->free_step = step->next;
-    *step = (struct verify_step){ 0 };
-    return number;
-}
-
-void verify_jobs_step_free(struct verify_jobs *jobs, uint32_t number)
-{
-    verify_jobs_step(jobs, number)->next = jobs->free_step;
-    jobs->free_step = number;
+    return page_new(jobs, &jobs->steps);
 }
 
 /* --- submissions: open addressing; a removed one leaves no gap --- */

@@ -71,7 +71,9 @@ struct verify_job {
     uint16_t found; /* set of kinds of findings: each is told once a job */
     uint16_t end_attempt;
     uint16_t heirs; /* other jobs that carry its id as their effect id */
+    uint16_t type;  /* a number of the owner's */
     uint8_t end_state, read_state;
+    uint32_t next_life; /* the job that came after it with the same identity; 0: none */
 };
 
 /* A submission whose job is not known by its id (yet). */
@@ -92,8 +94,10 @@ struct verify_jobs *verify_jobs_new(size_t bytes_max);
 /* Accepts NULL. */
 void verify_jobs_free(struct verify_jobs *jobs);
 bool verify_jobs_full(const struct verify_jobs *jobs);
-/* What is taken now, and the most that was. */
-size_t verify_jobs_bytes(const struct verify_jobs *jobs);
+/* Counts bytes that the owner keeps of a job elsewhere; false when full. A negative size gives them
+ * back. */
+bool verify_jobs_charge(struct verify_jobs *jobs, int64_t size);
+/* The most that was taken. */
 size_t verify_jobs_peak(const struct verify_jobs *jobs);
 
 /* Numbers are from 1 on; 0 stands for none. Pointers stay valid. */
@@ -105,6 +109,9 @@ struct verify_job *verify_jobs_find(const struct verify_jobs *jobs, const struct
 /* The same, made when there is none; NULL when full. */
 struct verify_job *verify_jobs_take(struct verify_jobs *jobs, const struct id *id,
                                     uint32_t *ret_number);
+/* Another job of the same identity, found through `next_life` of this one; NULL when full. */
+struct verify_job *verify_jobs_add_life(struct verify_jobs *jobs, struct verify_job *job,
+                                        uint32_t *ret_number);
 /* An id of the job (its checksum is not kept: 0). */
 void verify_jobs_identity(const struct verify_job *job, struct id *ret_id);
 
@@ -113,8 +120,6 @@ struct verify_leg *verify_jobs_leg(const struct verify_jobs *jobs, uint32_t numb
 uint32_t verify_jobs_leg_new(struct verify_jobs *jobs);
 struct verify_step *verify_jobs_step(const struct verify_jobs *jobs, uint32_t number);
 uint32_t verify_jobs_step_new(struct verify_jobs *jobs);
-/* Given back, for the next verify_jobs_step_new. */
-void verify_jobs_step_free(struct verify_jobs *jobs, uint32_t number);
 
 /* Submissions by the hash of their request id. NULL when there is none, or when full. */
 struct verify_submission *verify_jobs_submission(struct verify_jobs *jobs, uint64_t request_hash);

@@ -1,6 +1,7 @@
 /* See verify_judge.h and verify_judge_internal.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/verify/verify_judge_internal.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <assert.h>
 #include <stdarg.h>
@@ -96,10 +97,30 @@ bool verify_has(const struct verify_job *job, enum verify_kind kind)
     return job->found & 1U << kind;
 }
 
+/* A mutant for each kind of finding. */
+static bool is_passed_over(enum verify_kind kind)
+{
+    return (kind == VERIFY_LOST && MUTANT(verdict_lost_unseen)) ||
+           (kind == VERIFY_COMMIT && MUTANT(verdict_commit_unseen)) ||
+           (kind == VERIFY_GHOST && MUTANT(verdict_ghost_unseen)) ||
+           (kind == VERIFY_DOUBLED && MUTANT(verdict_doubled_unseen)) ||
+           (kind == VERIFY_FLIPPED && MUTANT(verdict_flipped_unseen)) ||
+           (kind == VERIFY_WENT_BACK && MUTANT(verdict_went_back_unseen)) ||
+           (kind == VERIFY_UNFOUNDED && MUTANT(verdict_unfounded_unseen)) ||
+           (kind == VERIFY_ABSENT && MUTANT(verdict_absent_unseen)) ||
+           (kind == VERIFY_EARLY && MUTANT(verdict_early_unseen)) ||
+           (kind == VERIFY_LATE && MUTANT(verdict_late_unseen)) ||
+           (kind == VERIFY_ORDER && MUTANT(verdict_order_unseen)) ||
+           (kind == VERIFY_REPEATED && MUTANT(verdict_repeated_unseen)) ||
+           (kind == VERIFY_UNCALLED && MUTANT(verdict_uncalled_unseen)) ||
+           (kind == VERIFY_UNBURIED && MUTANT(verdict_unburied_unseen)) ||
+           (kind == VERIFY_VIEW && MUTANT(verdict_view_unseen));
+}
+
 void verify_find(struct verify_judge *judge, struct verify_job *job, enum verify_kind kind,
                  struct verify_where where, const char *format, ...)
 {
-    if (verify_has(job, kind))
+    if (verify_has(job, kind) || is_passed_over(kind))
         return;
     job->found = (uint16_t)(job->found | 1U << kind);
     judge->counts.by_kind[kind]++;

@@ -33,9 +33,10 @@
  *
  * where `outcome` is the time in the attempt's first event beyond progress (none: for ever). That
  * is: one repeat for each fault at which the attempt had started and Kafka had not acknowledged its
- * outcome. ack_ms covers that an event bears the time at which it was made, not acknowledged;
- * grace_ms that a fault is followed by a rebalance, which hands on what runs then. The bound of the
- * whole history is the sum of `excused`.
+ * outcome. Faults of gateways, recorders and delayers alone (by their names), and a `third-party`
+ * that misbehaves, excuse none. ack_ms covers that an event bears the time at which it was made,
+ * not acknowledged; grace_ms that a fault is followed by a rebalance, which hands on what runs
+ * then. The bound of the whole history is the sum of `excused`.
  *
  * thread: the owner's
  * SPDX-License-Identifier: Apache-2.0 */
@@ -77,6 +78,7 @@ struct verify_options {
     int64_t ack_ms, grace_ms;
     bool partial; /* the log is not read from its beginning: jobs from before are not judged */
     bool ledger;  /* every call of the jobs is given */
+    bool told;    /* only jobs of which the history tells: there are other clients */
 };
 
 /* Where a record lies. */
@@ -98,9 +100,10 @@ struct verify_finding {
 struct verify_counts {
     uint64_t submissions, accepted, reads, cancels, faults;
     uint64_t jobs, commands, events, dead, calls;
-    uint64_t foreign; /* records and calls of jobs that are not judged */
-    uint64_t repeats; /* calls above those announced */
-    uint64_t bound;   /* the most that the faults excuse */
+    uint64_t calls_judged; /* those of jobs that are judged */
+    uint64_t foreign;      /* records and calls of jobs that are not judged */
+    uint64_t repeats;      /* calls above those announced */
+    uint64_t bound;        /* the most that the faults excuse */
     uint64_t by_kind[VERIFY_KIND_COUNT];
     uint64_t findings;
     size_t bytes_peak;

@@ -298,6 +298,7 @@ void verify_judge_call(struct verify_judge *judge, const struct verify_call *cal
         judge->counts.foreign++;
         return;
     }
+    judge->counts.calls_judged++;
     struct verify_leg *leg = leg_of_call(judge, job, call);
     if (!leg) {
         verify_find(judge, job, VERIFY_REPEATED, (struct verify_where){ 0 },

@@ -17,7 +17,7 @@ struct number {
     const char *name;
     uint64_t value;
 };
-#define NUMBER_COUNT 13
+#define NUMBER_COUNT 14
 
 static void numbers_of(const struct verify_counts *counts, struct number ret[NUMBER_COUNT])
 {
@@ -32,6 +32,7 @@ static void numbers_of(const struct verify_counts *counts, struct number ret[NUM
         { "events", counts->events },
         { "dead", counts->dead },
         { "calls", counts->calls },
+        { "calls_judged", counts->calls_judged },
         { "foreign", counts->foreign },
         { "repeats", counts->repeats },
         { "repeats_bound", counts->bound },

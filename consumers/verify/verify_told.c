@@ -2,6 +2,8 @@
  * here, the rest when the log is known. See verify_judge.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/verify/verify_judge_internal.h"
+#include "schemas/mutant.h"
+#include "schemas/process_name.h"
 
 #include <inttypes.h>
 
@@ -201,14 +203,37 @@ static enum err_code submitted_told(struct verify_judge *judge, const struct his
 
 /* --- faults --- */
 
+/* "gateway-1", and "recorder-1+delayer-1": those who call nobody, and on whom no call depends. */
+static bool repeats_nothing(struct span name)
+{
+    static const char *const idle[] = { "gateway", "recorder", "delayer" };
+    const char *at = name.data;
+    size_t left = name.size;
+    while (left > 0) {
+        const char *plus = memchr(at, '+', left);
+        size_t size = plus ? (size_t)(plus - at) : left;
+        bool found = false;
+        for (size_t i = 0; i < sizeof idle / sizeof idle[0]; i++)
+            found |= process_name_is_of((struct span){ at, size }, idle[i]);
+        if (!found)
+            return false;
+        left -= plus ? size + 1 : size;
+        at += plus ? size + 1 : size;
+    }
+    return name.size > 0;
+}
+
 static enum err_code fault_told(struct verify_judge *judge, const struct history_line *line,
                                 struct err *err)
 {
     if (judge->fault_count == VERIFY_FAULTS_MAX)
         return err_set(err, ERR_LIMIT, "a history has at most %d faults", VERIFY_FAULTS_MAX);
+    judge->counts.faults++;
+    bool nobody_dies = span_is(line->what, "third-party") || repeats_nothing(line->name);
+    if (nobody_dies && !MUTANT(all_faults_excuse))
+        return ERR_OK;
     judge->begins[judge->fault_count] = line->begin_ms;
     judge->ends[judge->fault_count++] = line->end_ms ? line->end_ms : line->begin_ms;
-    judge->counts.faults++;
     return ERR_OK;
 }
 

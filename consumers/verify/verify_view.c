@@ -1,9 +1,8 @@
 /* See verify_view.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/verify/verify_view.h"
 
+#include "consumers/verify/verify_redis.h"
 #include "infra/clock.h"
-#include "infra/redis.h"
-#include "infra/redis_args.h"
 #include "schemas/envelope.h"
 #include "schemas/fold.h"
 #include "schemas/mem.h"
@@ -13,22 +12,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POSTS_MAX     4
-#define TIMEOUT_MS    10000
-#define PENDING_MAX   8
 #define BATCH_MAX     256
 #define BATCH_BYTES   ((size_t)4 * 1024 * 1024)
 #define KEY_BYTES_MAX 320
-
-/* KEYS: records. Of each its bytes and when it expires. */
-static struct redis_script look_script = {
-    .source = "local found = {}\n"
-              "for i, key in ipairs(KEYS) do\n"
-              "  found[2*i-1] = redis.call('GET', key) or ''\n"
-              "  found[2*i] = redis.call('PEXPIRETIME', key)\n"
-              "end\n"
-              "return found\n",
-};
 
 struct expected {
     struct id id;
@@ -40,63 +26,35 @@ struct expected {
 struct verify_view {
     const struct config *config;
     struct verify_judge *judge;
-    struct loop *loop;
-    struct loop_timer *timer;
-    struct redis *redis;
+    struct verify_redis *redis;
     struct expected batch[BATCH_MAX];
     size_t count;
     struct buf bytes;
-    bool answered; /* the question under way */
     uint64_t compared;
     struct err failed; /* the first failure; its code is ERR_OK while there is none */
 };
 
-static void stop(void *arg)
-{
-    struct verify_view *view = arg;
-    loop_stop(view->loop);
-}
-
-static void on_state(void *arg, bool ready)
-{
-    if (ready)
-        stop(arg);
-}
-
 enum err_code verify_view_open(const struct config *config, struct verify_judge *judge,
                                struct verify_view **ret_view, struct err *err)
 {
+    struct verify_redis *redis = NULL;
+    enum err_code code = verify_redis_open(&config->redis, &redis, err);
+    if (code)
+        return code;
     struct verify_view *view = MEM_NEW(*view);
     view->config = config;
     view->judge = judge;
+    view->redis = redis;
     view->bytes = (struct buf)BUF_INIT(BATCH_BYTES + ENVELOPE_RECORD_BYTES_MAX);
-    view->loop = loop_new(POSTS_MAX);
-    view->timer = loop_timer_new(view->loop, stop, view);
-    const struct redis_options options = { .config = &config->redis,
-                                           .timeout_ms = TIMEOUT_MS,
-                                           .pending_max = PENDING_MAX,
-                                           .on_state = on_state,
-                                           .arg = view };
-    view->redis = redis_open(view->loop, &options);
-    loop_timer_start(view->timer, TIMEOUT_MS, 0);
-    loop_run(view->loop);
-    loop_timer_stop(view->timer);
-    if (redis_ready(view->redis)) {
-        *ret_view = view;
-        return ERR_OK;
-    }
-    err_set(err, ERR_REDIS_GONE, "Redis does not answer: %.200s", redis_last_error(view->redis));
-    verify_view_close(view);
-    return ERR_REDIS_GONE;
+    *ret_view = view;
+    return ERR_OK;
 }
 
 void verify_view_close(struct verify_view *view)
 {
     if (!view)
         return;
-    redis_close(view->redis);
-    loop_timer_free(view->timer);
-    loop_free(view->loop);
+    verify_redis_close(view->redis);
     buf_free(&view->bytes);
     free(view);
 }
@@ -124,15 +82,11 @@ static void compare(struct verify_view *view, const struct expected *expected, s
         verify_judge_view(view->judge, &expected->id, &expected->place, text);
 }
 
-static void on_found(void *arg, enum err_code code, const struct redis_reply *reply)
+static void on_found(void *arg, const struct redis_reply *reply)
 {
     struct verify_view *view = arg;
-    view->answered = true;
-    loop_stop(view->loop);
-    if (code || redis_reply_count(reply) != 2 * view->count) {
-        struct span text = reply ? redis_reply_text(reply) : span_of("no answer");
-        err_set(&view->failed, code ? code : ERR_REDIS, "the records cannot be read: %.*s",
-                (int)(text.size > 200 ? 200 : text.size), (const char *)text.data);
+    if (redis_reply_count(reply) != 2 * view->count) {
+        err_set(&view->failed, ERR_REDIS, "the view cannot be read: not as many as asked for");
         return;
     }
     for (size_t i = 0; i < view->count; i++)
@@ -150,12 +104,7 @@ static void flush(struct verify_view *view)
         view_key(&args.store, view->config->namespace_, VIEW_RECORD, &view->batch[i].id);
         redis_args_end(&args);
     }
-    view->answered = false;
-    redis_script_run(view->redis, &look_script, on_found, view, args.count, args.count,
-                     redis_args_list(&args));
-    redis_args_free(&args);
-    while (!view->answered) /* a new connection stops the loop as well */
-        loop_run(view->loop);
+    (void)!verify_redis_look(view->redis, &args, on_found, view, &view->failed);
     view->count = 0;
     buf_reset(&view->bytes);
 }
