@@ -22,9 +22,10 @@ bool apache_prepare(const char *folder);
 /* A node's file, or with "" its folder: "FOLDER/kafka/NAME", of several "FOLDER/kafka/2/NAME".
  * Free with free(). */
 char *apache_path(const char *folder, struct apache_node node, const char *name);
-/* Writes each node's server.properties, for brokers at these addresses. */
+/* Writes each node's server.properties, for brokers at these addresses and controllers at ports
+ * that it chooses and adds to `holds`. */
 enum err_code apache_configure(const char *folder, const char *const *addresses, int count,
-                               struct err *err) MUST_CHECK;
+                               struct port_holds *holds, struct err *err) MUST_CHECK;
 /* Whether the node's data folder has been made. */
 bool apache_is_formatted(const char *folder, struct apache_node node);
 /* The id that all nodes are formatted with; made the first time. */

@@ -18,6 +18,11 @@
 #define PROPERTIES_BYTES ((size_t)64 * 1024)
 #define NAME_SIZE_MAX    64
 #define CLUSTER_ID_BYTES 16
+/* How long a node waits for the controller's word before it stands for election: the first one for
+ * longer than the 500 ms that such a word may take, each other one so much longer that the one
+ * before it has asked for its vote, and been refused by who still waits. */
+#define PATIENCE_MS      700
+#define PATIENCE_STEP_MS 150
 #define VOTERS_SIZE      ((size_t)APACHE_NODES_MAX * (STACK_ADDRESS_SIZE + 4))
 
 struct voters {
@@ -89,12 +94,13 @@ static const char *port_of(const char *address)
 }
 
 /* Where the nodes find each other: new ports each time, since nobody else asks for them. */
-static enum err_code choose_voters(int count, struct voters *ret_voters, struct err *err)
+static enum err_code choose_voters(int count, struct port_holds *holds, struct voters *ret_voters,
+                                   struct err *err)
 {
     enum err_code code = ERR_OK;
     size_t size = 0;
     for (int i = 0; i < count && !code; i++) {
-        code = port_choose("", ret_voters->addresses[i], err);
+        code = port_choose(holds, "", ret_voters->addresses[i], err);
         if (!code)
             size += (size_t)snprintf(ret_voters->text + size, sizeof ret_voters->text - size,
                                      "%s%d@%s", i ? "," : "", i + 1, ret_voters->addresses[i]);
@@ -108,11 +114,14 @@ static enum err_code write_properties(const char *folder, struct apache_node nod
 {
     char number[12];
     char count[12];
+    char patience[12];
     struct span template;
     if (!embed_find(PROPERTIES_NAME, &template))
         return err_set(err, ERR_IO, "this program does not carry " PROPERTIES_NAME);
     (void)snprintf(number, sizeof number, "%d", node.number);
     (void)snprintf(count, sizeof count, "%d", node.count);
+    (void)snprintf(patience, sizeof patience, "%d",
+                   PATIENCE_MS + (node.number - 1) * PATIENCE_STEP_MS);
     char *data = apache_path(folder, node, "");
     char *properties = apache_path(folder, node, "server.properties");
     const char *const values[] = {
@@ -128,6 +137,8 @@ static enum err_code write_properties(const char *folder, struct apache_node nod
         number,
         "NODES",
         count,
+        "PATIENCE",
+        patience,
         "INSYNC",
         node.count >= 3 ? "2" : "1",
         NULL,
@@ -158,11 +169,11 @@ static enum err_code write_logging(const char *folder, struct err *err)
 }
 
 enum err_code apache_configure(const char *folder, const char *const *addresses, int count,
-                               struct err *err)
+                               struct port_holds *holds, struct err *err)
 {
     struct voters voters = { 0 };
     assert(count >= 1 && count <= APACHE_NODES_MAX);
-    enum err_code code = choose_voters(count, &voters, err);
+    enum err_code code = choose_voters(count, holds, &voters, err);
     for (int i = 0; i < count && !code; i++) {
         struct apache_node node = { .number = i + 1, .count = count };
         code = write_properties(folder, node, addresses[i], &voters, err);

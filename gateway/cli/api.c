@@ -13,6 +13,7 @@
 #include <stdlib.h>
 
 #define POSTS_MAX          16
+#define SHOW_TIMEOUT_MS    30000
 #define CONNECT_TIMEOUT_MS 3000
 #define ANSWER_BYTES_MAX   ((size_t)16 * 1024 * 1024)
 #define JSON_DEPTH_MAX     64
@@ -216,10 +217,32 @@ int api_complain(const char *what, const struct api_answer *answer)
         output_try("errand types");
         return CLI_NOT_FOUND;
     }
+    if (span_is(code, "invalid_parameter"))
+        return CLI_USAGE; /* an option's value: the query is made of nothing else */
     enum exit_code exit_code = exit_code_of_status(answer->status);
     if (exit_code == CLI_OVERLOADED)
         output_try(
             "again in %lld s",
             (long long)(answer->retry_after_ms > 0 ? (answer->retry_after_ms + 999) / 1000 : 1));
     return (int)exit_code;
+}
+
+int api_show(const struct args *args, const struct api_shown *shown)
+{
+    const struct api_request request = { .method = "GET",
+                                         .path = shown->path,
+                                         .timeout_ms = SHOW_TIMEOUT_MS };
+    struct api_answer answer = { 0 };
+    struct api *api = api_open(args);
+    if (!api)
+        return CLI_UNREACHABLE;
+    int code = api_call(api, &request, &answer);
+    if (code == CLI_OK && answer.status != 200)
+        code = api_complain(shown->complaint, &answer);
+    else if (code == CLI_OK)
+        code = output_is_json(args) ? output_json(shown->schema, buf_span(&answer.body))
+                                    : shown->print(answer.json);
+    api_answer_clear(&answer);
+    api_close(api);
+    return code;
 }

@@ -44,4 +44,14 @@ void api_answer_clear(struct api_answer *answer);
 /* Says what the server's problem is (RFC 9457), and returns the exit code that fits. */
 int api_complain(const char *what, const struct api_answer *answer);
 
+/* A GET and what is shown of its answer: itself with -o json, else what `print` makes of it. */
+struct api_shown {
+    const char *path;
+    const char *schema;                      /* of -o json */
+    const char *complaint;                   /* for any status but 200 */
+    int (*print)(const struct json *answer); /* returns the exit code */
+};
+/* The whole of a verb that asks once and shows it: its exit code. */
+int api_show(const struct args *args, const struct api_shown *shown);
+
 #endif

@@ -41,6 +41,8 @@ struct command {
     const char *summary;  /* one line */
     const char *details;  /* more, for `errand help NAME`; may be NULL */
     const char *examples; /* lines that begin with "errand" */
+    const char
+        *json; /* what -o json prints, "errand.job/1": docs/json has its schema; NULL: none */
     const struct option_spec *options;
     command_fn run; /* returns the exit code */
     bool hidden;    /* what the program calls itself with: not in help */

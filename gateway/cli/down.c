@@ -1,5 +1,6 @@
 /* `errand down`: stops a stack, and makes sure that nothing of it is left.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/cli/drill.h"
 #include "gateway/cli/output.h"
 #include "gateway/cli/stack.h"
 #include "gateway/cli/verbs.h"
@@ -22,6 +23,25 @@ static bool has_leftovers(const struct stack_state *state)
     return false;
 }
 
+/* What was found there. */
+enum found {
+    FOUND_NOTHING,
+    FOUND_STACK,
+    FOUND_LEFTOVERS, /* of a supervisor that had gone */
+};
+
+static int print_json(const char *folder, enum found found)
+{
+    static const char *const words[] = { "nothing", "stack", "leftovers" };
+    struct buf text = BUF_INIT(OUTPUT_BYTES_MAX);
+    buf_add_text(&text, "{\"dir\":");
+    buf_add_json_string(&text, span_of(folder));
+    buf_printf(&text, ",\"stopped\":\"%s\"}", words[found]);
+    int code = output_json("errand.down/1", buf_span(&text));
+    buf_free(&text);
+    return code;
+}
+
 static int stop(const char *folder, struct stack_state *state)
 {
     struct err err = { 0 };
@@ -41,15 +61,15 @@ static int stop(const char *folder, struct stack_state *state)
     return CLI_OK;
 }
 
-static int stop_leftovers(const char *folder, const struct stack_state *state)
+static enum found stop_leftovers(const char *folder, const struct stack_state *state)
 {
     if (has_leftovers(state)) {
         stack_end_leftovers(state, LEFTOVER_GRACE_MS);
         output_note("the supervisor was gone already; what it left behind is stopped");
-    } else {
-        output_note("nothing is running in %s", folder);
+        return FOUND_LEFTOVERS;
     }
-    return CLI_OK;
+    output_note("nothing is running in %s", folder);
+    return FOUND_NOTHING;
 }
 
 int down_run(const struct args *args)
@@ -63,7 +83,15 @@ int down_run(const struct args *args)
         output_error("the stack's state cannot be read");
         output_why("%s", err.text);
     } else {
-        code = locked ? stop(folder, state) : stop_leftovers(folder, state);
+        drill_down_all(folder); /* they live on its broker */
+        enum found found = FOUND_STACK;
+        code = CLI_OK;
+        if (locked)
+            code = stop(folder, state);
+        else
+            found = stop_leftovers(folder, state);
+        if (code == CLI_OK && output_is_json(args))
+            code = print_json(folder, found);
     }
     free(state);
     free(folder);

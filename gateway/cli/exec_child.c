@@ -1,6 +1,6 @@
 /* The step between the supervisor and a program it starts: nothing outlives its supervisor. The
- * kernel sends SIGTERM to a child whose parent dies, but only if the child asks for it, and only
- * the child knows the pid that systemd's protocol for inherited sockets wants
+ * kernel sends SIGTERM (or SIGKILL) to a child whose parent dies, but only if the child asks for
+ * it, and only the child knows the pid that systemd's protocol for inherited sockets wants
  * (sd_listen_fds(3)).
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/exit_code.h"
@@ -19,7 +19,7 @@
 
 int exec_child_run(const struct args *args)
 {
-    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)prctl(PR_SET_PDEATHSIG, args_has(args, "at-once") ? SIGKILL : SIGTERM);
     if (getppid() != (pid_t)args_number(args, "parent", getppid()))
         return CLI_FAILED; /* the parent was gone before the kernel knew that it matters */
     if (args_has(args, "listen")) {

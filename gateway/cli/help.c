@@ -34,7 +34,7 @@ static void render_exit_codes(struct buf *out)
         buf_printf(out, "  %3d  %s\n", (int)code, meaning);
 }
 
-static void render_environment(struct buf *out)
+void help_environment(struct buf *out)
 {
     buf_add_text(
         out,
@@ -47,7 +47,7 @@ static void render_environment(struct buf *out)
 
 static const struct topic topics[] = {
     { "exit-codes", "what the exit codes mean", render_exit_codes },
-    { "environment", "the variables that are read", render_environment },
+    { "environment", "the variables that are read", help_environment },
 };
 #define TOPIC_COUNT (sizeof topics / sizeof topics[0])
 
@@ -117,6 +117,8 @@ void help_command(const struct command *command, struct buf *out)
                command->arguments, command->options->kind == OPTION_END ? "" : " [options]");
     if (command->details)
         buf_printf(out, "\n%s\n", command->details);
+    if (command->json)
+        buf_printf(out, "\nWith -o json: %s (its schema is in docs/json).\n", command->json);
     buf_add_text(out, "\nOptions:\n");
     for (const struct option_spec *option = command->options; option->kind != OPTION_END; option++)
         render_option(option, out);

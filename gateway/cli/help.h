@@ -10,6 +10,8 @@
 void help_overview(struct buf *out);
 /* All about one command. */
 void help_command(const struct command *command, struct buf *out);
+/* The variables that every command reads. */
+void help_environment(struct buf *out);
 /* `errand help [COMMAND or topic]`. */
 int help_run(const struct args *args);
 

@@ -3,8 +3,11 @@
 #include "gateway/cli/job_print.h"
 
 #include "gateway/cli/output.h"
+#include "gateway/cli/when.h"
+#include "infra/clock.h"
 #include "schemas/job.h"
 #include "schemas/json.h"
+#include "schemas/timefmt.h"
 
 #define LABEL_COLUMN 13
 #define VALUE_MAX    ((size_t)16 * 1024 * 1024)
@@ -71,10 +74,37 @@ static void add_error(const struct json *error, struct buf *out)
     buf_free(&text);
 }
 
-void job_print_render(const struct json *job, bool colour, struct buf *out)
+/* A time: of all members those that are one. */
+static bool is_time(const char *member)
 {
-    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++)
-        add_member(shown[i].label, json_get(job, shown[i].member), colour, out);
+    size_t length = strlen(member);
+    return strcmp(member, "deadline") == 0 ||
+           (length > 3 && strcmp(member + length - 3, "_at") == 0);
+}
+
+static void add_time(const char *label, const struct json *value, struct buf *out)
+{
+    int64_t at_ms = 0;
+    struct span text = json_text(value);
+    struct buf said = BUF_INIT(VALUE_MAX);
+    if (timefmt_parse_rfc3339(text, &at_ms)) {
+        when_relative(at_ms, clock_wall_ms(), &said);
+        add_line(label, buf_span(&said), false, out);
+    } else {
+        add_member(label, value, false, out);
+    }
+    buf_free(&said);
+}
+
+void job_print_render(const struct json *job, bool colour, bool relative, struct buf *out)
+{
+    for (size_t i = 0; i < sizeof shown / sizeof shown[0]; i++) {
+        const struct json *value = json_get(job, shown[i].member);
+        if (relative && is_time(shown[i].member))
+            add_time(shown[i].label, value, out);
+        else
+            add_member(shown[i].label, value, colour, out);
+    }
     add_error(json_get(job, "error"), out);
 }
 
@@ -83,7 +113,7 @@ int job_print(const struct args *args, const struct api_answer *answer)
     if (output_is_json(args))
         return output_json("errand.job/1", buf_span(&answer->body));
     struct buf text = BUF_INIT(OUTPUT_BYTES_MAX);
-    job_print_render(answer->json, output_has_colour(), &text);
+    job_print_render(answer->json, output_has_colour(), when_is_relative(), &text);
     int code = output_data(buf_span(&text));
     buf_free(&text);
     return code;

@@ -326,8 +326,9 @@ int cancel_run(const struct args *args)
 
 /* --- types --- */
 
-static int print_types(const struct json *types)
+static int print_types(const struct json *answer)
 {
+    const struct json *types = json_get(answer, "types");
     static const char *const headings[] = { "TYPE", "QUEUE", "EXAMPLE", "DESCRIPTION" };
     struct table *table = table_new(headings, 4);
     for (size_t i = 0; i < json_count(types); i++) {
@@ -349,21 +350,8 @@ static int print_types(const struct json *types)
 
 int types_run(const struct args *args)
 {
-    const struct api_request request = { .method = "GET",
-                                         .path = "/v1/types",
-                                         .timeout_ms = CALL_TIMEOUT_MS };
-    struct api_answer answer = { 0 };
-    struct api *api = api_open(args);
-    if (!api)
-        return CLI_UNREACHABLE;
-    int code = api_call(api, &request, &answer);
-    if (code == CLI_OK && answer.status != 200)
-        code = api_complain("the types cannot be shown", &answer);
-    else if (code == CLI_OK && output_is_json(args))
-        code = output_json("errand.types/1", buf_span(&answer.body));
-    else if (code == CLI_OK)
-        code = print_types(json_get(answer.json, "types"));
-    api_answer_clear(&answer);
-    api_close(api);
-    return code;
+    return api_show(args, &(struct api_shown){ .path = "/v1/types",
+                                               .schema = "errand.types/1",
+                                               .complaint = "the types cannot be shown",
+                                               .print = print_types });
 }

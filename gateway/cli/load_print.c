@@ -67,6 +67,8 @@ void load_print_render(const struct load_options *options, const struct load_rep
         (void)snprintf(label, sizeof label, "status %zu", i);
         add_number(out, label, report->by_status[i]);
     }
+    if (report->resent)
+        add_number(out, "sent again", report->resent);
     if (report->broken)
         add_number(out, "broken", report->broken);
     if (report->timeouts)
@@ -121,9 +123,9 @@ void load_print_json(const struct load_options *options, const struct load_repor
     buf_printf(out, ",\"due\":%llu,\"sent\":%llu,\"accepted\":%llu,\"accepted_per_second\":%.1f",
                (unsigned long long)report->due, (unsigned long long)report->sent,
                (unsigned long long)report->accepted, (double)report->accepted / seconds);
-    buf_printf(out, ",\"finished\":%llu,\"broken\":%llu,\"timeouts\":%llu",
-               (unsigned long long)report->finished, (unsigned long long)report->broken,
-               (unsigned long long)report->timeouts);
+    buf_printf(out, ",\"finished\":%llu,\"resent\":%llu,\"broken\":%llu,\"timeouts\":%llu",
+               (unsigned long long)report->finished, (unsigned long long)report->resent,
+               (unsigned long long)report->broken, (unsigned long long)report->timeouts);
     add_statuses(report, out);
     add_states(report, out);
     buf_printf(out, ",\"latency_ms\":{\"count\":%llu,\"mean\":%.3f",

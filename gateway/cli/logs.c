@@ -8,6 +8,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,6 +53,15 @@ static bool is_wanted(const struct args *args, const char *process)
     return args->item_count == 0;
 }
 
+static bool is_known(const struct logs *logs, const char *path)
+{
+    for (size_t i = 0; i < logs->file_count; i++) {
+        if (strcmp(logs->files[i].path, path) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void add_file(struct logs *logs, const char *folder, const char *name)
 {
     const char *suffix = strstr(name, SUFFIX);
@@ -60,12 +70,14 @@ static void add_file(struct logs *logs, const char *folder, const char *name)
         logs->file_count == FILES_MAX)
         return;
     char *process = mem_dup((struct span){ .data = name, .size = (size_t)(suffix - name) });
-    if (!is_wanted(logs->args, process)) {
+    char *path = stack_path(folder, name);
+    if (!is_wanted(logs->args, process) || is_known(logs, path)) {
         free(process);
+        free(path);
         return;
     }
     logs->files[logs->file_count++] =
-        (struct log_file){ .process = process, .path = stack_path(folder, name), .older = older };
+        (struct log_file){ .process = process, .path = path, .older = older };
 }
 
 /* The rotated file of a process comes before its present one. */
@@ -77,6 +89,7 @@ static int compare_files(const void *a, const void *b)
     return order ? order : (int)other->older - (int)one->older;
 }
 
+/* Those that are not known yet. */
 static void find_files(struct logs *logs, const char *folder)
 {
     DIR *directory = opendir(folder);
@@ -127,26 +140,46 @@ static void take_lines(struct logs *logs, struct log_file *file, struct span tex
     }
 }
 
-static void read_new(struct logs *logs, struct log_file *file)
+static void read_rest(struct logs *logs, struct log_file *file, int fd)
 {
-    struct stat status;
     struct buf text = BUF_INIT(FILE_BYTES_MAX);
     char chunk[32768];
     ssize_t got = 0;
+    while ((got = pread(fd, chunk, sizeof chunk, file->offset + (off_t)text.size)) > 0 &&
+           !text.overflow)
+        buf_add(&text, chunk, (size_t)got);
+    take_lines(logs, file, buf_span(&text));
+    buf_free(&text);
+}
+
+/* What was written between the last look and the moment when the file was rotated away. */
+static void read_rotated(struct logs *logs, struct log_file *file)
+{
+    struct stat status;
+    char older[PATH_MAX];
+    (void)snprintf(older, sizeof older, "%s.1", file->path);
+    int fd = open(older, O_RDONLY | O_CLOEXEC);
+    if (fd >= 0 && fstat(fd, &status) == 0 && status.st_size >= file->offset)
+        read_rest(logs, file, fd);
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+static void read_new(struct logs *logs, struct log_file *file)
+{
+    struct stat status;
     int fd = open(file->path, O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return;
     if (fstat(fd, &status) == 0 &&
         (status.st_ino != file->inode || status.st_size < file->offset)) {
+        if (file->inode && !file->older)
+            read_rotated(logs, file);
         file->inode = status.st_ino;
         file->offset = 0;
     }
-    while ((got = pread(fd, chunk, sizeof chunk, file->offset + (off_t)text.size)) > 0 &&
-           !text.overflow)
-        buf_add(&text, chunk, (size_t)got);
+    read_rest(logs, file, fd);
     (void)close(fd);
-    take_lines(logs, file, buf_span(&text));
-    buf_free(&text);
 }
 
 /* --- lines --- */
@@ -176,10 +209,11 @@ static int print_lines(struct logs *logs, size_t lines_max)
     return code;
 }
 
-static int follow(struct logs *logs)
+static int follow(struct logs *logs, const char *folder)
 {
     int code = CLI_OK;
     while (code == CLI_OK) {
+        find_files(logs, folder);
         for (size_t i = 0; i < logs->file_count; i++) {
             if (!logs->files[i].older)
                 read_new(logs, &logs->files[i]);
@@ -193,14 +227,14 @@ static int follow(struct logs *logs)
     return code;
 }
 
-static int show(struct logs *logs)
+static int show(struct logs *logs, const char *folder)
 {
     for (size_t i = 0; i < logs->file_count; i++)
         read_new(logs, &logs->files[i]);
     if (logs->line_count > 0)
         qsort(logs->lines, logs->line_count, sizeof *logs->lines, compare_lines);
     int code = print_lines(logs, (size_t)args_number(logs->args, "lines", LINES_DEFAULT));
-    return code == CLI_OK && args_has(logs->args, "follow") ? follow(logs) : code;
+    return code == CLI_OK && args_has(logs->args, "follow") ? follow(logs, folder) : code;
 }
 
 static int nothing_found(const struct args *args, const char *folder)
@@ -233,7 +267,7 @@ int logs_run(const struct args *args)
     logs->colour = output_has_colour();
     read_filter(args, &logs->filter);
     find_files(logs, folder);
-    int code = logs->file_count ? show(logs) : nothing_found(args, folder);
+    int code = logs->file_count ? show(logs, folder) : nothing_found(args, folder);
     for (size_t i = 0; i < logs->file_count; i++) {
         free(logs->files[i].process);
         free(logs->files[i].path);

@@ -2,7 +2,11 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/port.h"
 
+#include "schemas/digest.h"
+
+#include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
@@ -12,6 +16,11 @@
 #define BACKLOG     4096
 #define LOCAL_FREE  "127.0.0.1:0"
 #define REASON_SIZE 128
+/* Below the ports that the system gives to outgoing connections (from 32768 on unless it was told
+ * otherwise): one of those could be gone again before the process that it is for listens. */
+#define QUIET_LOW   15000
+#define QUIET_HIGH  32000
+#define QUIET_TRIES 64
 
 bool port_split(struct span address, char ret_host[STACK_ADDRESS_SIZE], char ret_port[8])
 {
@@ -126,14 +135,43 @@ enum err_code port_listen(const char *address, const char *preferred, int *ret_f
     return err_set(err, ERR_IO, "cannot listen on %s: %s", address, why);
 }
 
-enum err_code port_choose(const char *preferred, char ret_address[STACK_ADDRESS_SIZE],
-                          struct err *err)
+/* On a port that nobody else is given; -1 none was found. */
+static int listen_quietly(void)
 {
+    char address[STACK_ADDRESS_SIZE];
+    uint32_t chance = 0;
     int fd = -1;
-    enum err_code code = port_listen(LOCAL_FREE, preferred, &fd, ret_address, err);
-    if (code == ERR_OK)
+    for (int i = 0; i < QUIET_TRIES && fd < 0 && digest_random(&chance, sizeof chance); i++) {
+        (void)snprintf(address, sizeof address, "127.0.0.1:%" PRIu32,
+                       QUIET_LOW + chance % (QUIET_HIGH - QUIET_LOW));
+        fd = listen_on(address);
+    }
+    return fd;
+}
+
+enum err_code port_choose(struct port_holds *holds, const char *preferred,
+                          char ret_address[STACK_ADDRESS_SIZE], struct err *err)
+{
+    enum err_code code = ERR_OK;
+    assert(holds->count < PORT_HOLDS_MAX);
+    int fd = *preferred ? listen_on(preferred) : -1;
+    if (fd < 0)
+        fd = listen_quietly();
+    if (fd >= 0 && !bound_address(fd, ret_address)) {
         (void)close(fd);
+        fd = -1;
+    }
+    if (fd < 0)
+        code = port_listen(LOCAL_FREE, "", &fd, ret_address, err);
+    if (fd >= 0)
+        holds->fds[holds->count++] = fd;
     return code;
+}
+
+void port_holds_let_go(struct port_holds *holds)
+{
+    while (holds->count)
+        (void)close(holds->fds[--holds->count]);
 }
 
 static bool connects(const struct addrinfo *to, int timeout_ms)

@@ -1,5 +1,6 @@
 /* `errand status`: what the supervisor knows, held against what really runs.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "gateway/cli/status.h"
 #include "gateway/cli/output.h"
 #include "gateway/cli/stack.h"
 #include "gateway/cli/verbs.h"
@@ -23,7 +24,7 @@ static void check_against_life(struct stack_state *state, bool supervised)
     }
 }
 
-static int print_json(const char *folder, const struct stack_state *state, const char *phase)
+int status_print_json(const char *folder, const struct stack_state *state, const char *phase)
 {
     struct buf text = BUF_INIT(OUTPUT_BYTES_MAX);
     buf_printf(&text, "{\"phase\":\"%s\",\"dir\":", phase);
@@ -95,7 +96,7 @@ int status_run(const struct args *args)
         check_against_life(state, supervised);
         const char *phase = supervised ? stack_phase_text(state->phase) : "stopped";
         if (output_is_json(args))
-            code = print_json(folder, state, phase);
+            code = status_print_json(folder, state, phase);
         else
             code = supervised ? print_table(state) : CLI_OK;
         code = code == CLI_OK ? exit_code_of(state, supervised, folder) : code;

@@ -315,14 +315,16 @@ static enum err_code find_programs(struct supervisor *supervisor, struct err *er
 static enum err_code prepare(struct supervisor *supervisor, struct err *err)
 {
     const struct http_client_options http = { .shards = 1, .connections_max = STACK_PROCESSES_MAX };
+    struct port_holds holds = { 0 };
     enum err_code code = find_programs(supervisor, err);
     if (code == ERR_OK)
         code = stack_settings_load(supervisor->folder, &supervisor->state, &supervisor->config,
                                    NULL, err);
     if (code == ERR_OK)
-        code = plan_children(supervisor, err);
+        code = plan_children(supervisor, &holds, err);
     if (code == ERR_OK)
-        code = plan_configure(supervisor, err);
+        code = plan_configure(supervisor, &holds, err);
+    port_holds_let_go(&holds);
     if (code == ERR_OK)
         code = http_client_open(supervisor->loop, &http, &supervisor->http, err);
     if (code == ERR_OK)

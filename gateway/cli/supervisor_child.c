@@ -4,14 +4,11 @@
 #include "gateway/cli/stack_settings.h"
 #include "gateway/cli/supervisor_internal.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
-#define LOG_BYTES_MAX         ((off_t)16 * 1024 * 1024)
 #define INHERITED_FD_ARGUMENT "--listen"
 
 struct stack_process *child_shown(struct child *child)
@@ -31,24 +28,6 @@ void child_describe_end(char ret_text[64], int64_t exit_status, int signal_numbe
         (void)snprintf(ret_text, 64, "signal %d (%s)", signal_number, sigabbrev_np(signal_number));
     else
         (void)snprintf(ret_text, 64, "exit code %lld", (long long)exit_status);
-}
-
-/* Daemons rotate their own logs; this is for Redis and brokers, whose output is only caught. */
-static int open_output(const char *folder, const char *name)
-{
-    char file[STACK_NAME_SIZE + 16];
-    struct stat status;
-    (void)snprintf(file, sizeof file, "log/%s.log", name);
-    char *path = stack_path(folder, file);
-    if (stat(path, &status) == 0 && status.st_size > LOG_BYTES_MAX) {
-        (void)snprintf(file, sizeof file, "log/%s.log.1", name);
-        char *rotated = stack_path(folder, file);
-        (void)rename(path, rotated); /* NOLINT(readability-suspicious-call-argument) */
-        free(rotated);
-    }
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    free(path);
-    return fd;
 }
 
 static void set_variable(void *arg, const char *name, const char *value)
@@ -86,7 +65,7 @@ enum err_code child_spawn(struct supervisor *supervisor, const struct child_prog
         plan_argv_add(&words, "%s", program->argv[i]);
 
     struct child_env *env = environment_of(supervisor, program->name);
-    int output = open_output(supervisor->folder, program->name);
+    int output = output_open(supervisor->folder, program->name);
     const struct loop_process_options options = {
         .file = supervisor->program,
         .argv = words.words,

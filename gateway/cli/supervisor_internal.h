@@ -10,6 +10,7 @@
 #ifndef GATEWAY_CLI_SUPERVISOR_INTERNAL_H
 #define GATEWAY_CLI_SUPERVISOR_INTERNAL_H
 
+#include "gateway/cli/port.h"
 #include "gateway/cli/stack.h"
 #include "infra/config.h"
 #include "infra/http_client.h"
@@ -120,11 +121,21 @@ enum err_code child_spawn(struct supervisor *supervisor, const struct child_prog
 /* "exit code 1", "signal 9 (Killed)" */
 void child_describe_end(char ret_text[64], int64_t exit_status, int signal_number);
 
+/* --- supervisor_output.c --- */
+/* Opens log/NAME.log to be a process's output, appending; -1 where that fails. Close it. */
+int output_open(const char *folder, const char *name);
+/* When the file has grown too large it becomes log/NAME.log.1 and begins anew. It is copied and
+ * then cut, for whoever writes keeps it open: what is written in between is lost. */
+void output_rotate(const char *folder, const char *name);
+
 /* --- supervisor_plan.c --- */
-/* Decides what there is to run, and binds the daemons' listening sockets. */
-enum err_code plan_children(struct supervisor *supervisor, struct err *err) MUST_CHECK;
-/* Writes what the broker and Redis read. */
-enum err_code plan_configure(struct supervisor *supervisor, struct err *err) MUST_CHECK;
+/* Decides what there is to run, binds the daemons' listening sockets, and chooses the ports of the
+ * others, which `holds` keeps. */
+enum err_code plan_children(struct supervisor *supervisor, struct port_holds *holds,
+                            struct err *err) MUST_CHECK;
+/* Writes what the broker and Redis read; may add to `holds`. */
+enum err_code plan_configure(struct supervisor *supervisor, struct port_holds *holds,
+                             struct err *err) MUST_CHECK;
 /* The program and its arguments; the texts are freed with plan_argv_clear. */
 struct plan_argv {
     char *words[SUPERVISOR_ARGV_MAX + 1];

@@ -1,7 +1,6 @@
 /* What a stack consists of: which processes, on which addresses, with which arguments and files.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/apache.h"
-#include "gateway/cli/port.h"
 #include "gateway/cli/redis_server.h"
 #include "gateway/cli/supervisor_internal.h"
 #include "schemas/mem.h"
@@ -20,6 +19,7 @@ struct plan {
         *before; /* of the last time: its addresses are kept where they are still free */
     struct err *err;
     enum err_code code;
+    struct port_holds *holds;
 };
 
 void plan_argv_add(struct plan_argv *argv, const char *format, ...)
@@ -67,7 +67,8 @@ static void choose_address(struct plan *plan, struct child *child)
     struct stack_process *shown = child_shown(child);
     char address[STACK_ADDRESS_SIZE];
     if (plan->code == ERR_OK)
-        plan->code = port_choose(address_before(plan, shown->name), address, plan->err);
+        plan->code =
+            port_choose(plan->holds, address_before(plan, shown->name), address, plan->err);
     if (plan->code == ERR_OK)
         (void)snprintf(shown->address, sizeof shown->address, "%s", address);
 }
@@ -119,11 +120,12 @@ static void add_daemon(struct plan *plan, enum child_kind kind, const char *name
         (void)snprintf(child_shown(child)->address, STACK_BROKERS_SIZE, "%s", address);
 }
 
-enum err_code plan_children(struct supervisor *supervisor, struct err *err)
+enum err_code plan_children(struct supervisor *supervisor, struct port_holds *holds,
+                            struct err *err)
 {
     const struct config *config = supervisor->config;
     struct stack_state before = supervisor->state;
-    struct plan plan = { .supervisor = supervisor, .before = &before, .err = err };
+    struct plan plan = { .supervisor = supervisor, .before = &before, .err = err, .holds = holds };
     supervisor->state.process_count = 0;
     int apache = stack_apache_brokers(&supervisor->state.options);
     if (apache)
@@ -143,7 +145,8 @@ enum err_code plan_children(struct supervisor *supervisor, struct err *err)
     return plan.code;
 }
 
-static enum err_code configure_apache(struct supervisor *supervisor, int count, struct err *err)
+static enum err_code configure_apache(struct supervisor *supervisor, int count,
+                                      struct port_holds *holds, struct err *err)
 {
     const char *addresses[APACHE_NODES_MAX] = { 0 };
     for (size_t i = 0; i < supervisor->child_count; i++) {
@@ -151,17 +154,18 @@ static enum err_code configure_apache(struct supervisor *supervisor, int count, 
         if (child->kind == CHILD_BROKER)
             addresses[child->node - 1] = child_shown(child)->address;
     }
-    return apache_configure(supervisor->folder, addresses, count, err);
+    return apache_configure(supervisor->folder, addresses, count, holds, err);
 }
 
-enum err_code plan_configure(struct supervisor *supervisor, struct err *err)
+enum err_code plan_configure(struct supervisor *supervisor, struct port_holds *holds,
+                             struct err *err)
 {
     const struct stack_options *options = &supervisor->state.options;
     const struct stack_process *redis = stack_state_find(&supervisor->state, "redis");
     enum err_code code = ERR_OK;
     int apache = stack_apache_brokers(options);
     if (apache)
-        code = configure_apache(supervisor, apache, err);
+        code = configure_apache(supervisor, apache, holds, err);
     if (code == ERR_OK && !*options->redis)
         code = redis_server_configure(supervisor->folder, redis->address, err);
     return code;

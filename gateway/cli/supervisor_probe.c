@@ -193,8 +193,11 @@ static void probe_broker(struct child *child)
 
 static void probe_child(struct child *child)
 {
+    bool writes = child->kind == CHILD_BROKER || child->kind == CHILD_REDIS;
     if (child->probing || (!child->process && !child->external))
         return;
+    if (writes && !child->external)
+        output_rotate(child->supervisor->folder, child_shown(child)->name);
     if (child->kind == CHILD_BROKER)
         probe_broker(child);
     else if (child->kind == CHILD_REDIS)

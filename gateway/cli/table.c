@@ -2,6 +2,7 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/table.h"
 
+#include "schemas/json.h"
 #include "schemas/mem.h"
 #include "schemas/utf8.h"
 
@@ -140,6 +141,23 @@ void table_add_int(struct table *table, int64_t cell)
     buf_add_int(&text, cell);
     table_add(table, buf_span(&text));
     buf_free(&text);
+}
+
+void table_add_json(struct table *table, const struct json *cell)
+{
+    int64_t number = 0;
+    struct span text = json_text(cell);
+    if (json_integer_of(cell, &number))
+        table_add_int(table, number);
+    else
+        table_add(table, text.size ? text : span_of("-"));
+}
+
+void table_add_members(struct table *table, const struct json *object, size_t count,
+                       const char *const names[])
+{
+    for (size_t i = 0; i < count; i++)
+        table_add_json(table, json_get(object, names[i]));
 }
 
 static void render_cell(const struct table *table, size_t column, const char *cell,

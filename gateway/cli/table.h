@@ -8,6 +8,7 @@
 #include "schemas/buf.h"
 
 struct table;
+struct json;
 
 /* `headings` are literals; the table borrows them. */
 struct table *table_new(const char *const *headings, size_t columns);
@@ -16,6 +17,11 @@ void table_free(struct table *table);
 void table_add(struct table *table, struct span cell);
 void table_add_text(struct table *table, const char *cell);
 void table_add_int(struct table *table, int64_t cell);
+/* A text or an integer; "-" for an empty text, what is not there and anything else. */
+void table_add_json(struct table *table, const struct json *cell);
+/* The next cells: these members of an object, each as table_add_json shows it. */
+void table_add_members(struct table *table, const struct json *object, size_t count,
+                       const char *const names[]);
 
 /* Appends the table; a last row that is not complete is an error of the program. With `colour`
  * the headings are dim and words that tell a state ("succeeded", "failed", ...) have a colour. */

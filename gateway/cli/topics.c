@@ -2,15 +2,19 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/topics.h"
 
+#include "gateway/cli/audit.h"
 #include "gateway/cli/kafka_look.h"
 #include "gateway/cli/output.h"
 #include "gateway/cli/verbs.h"
+#include "infra/clock.h"
 #include "infra/config.h"
 #include "schemas/mem.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#define ASK_TIMEOUT_MS 10000
+#define ASK_TIMEOUT_MS    10000
+#define CHANGES_BYTES_MAX ((size_t)60 * 1024) /* of an audit record */
 
 static const char *setting_of(const struct kafka_topic_spec *spec, const char *name)
 {
@@ -102,27 +106,73 @@ int topics_ls_run(const struct args *args)
     return code;
 }
 
+/* What was changed, line by line: told, and kept for the audit. */
+struct changes {
+    struct buf lines; /* JSON strings */
+    size_t count;
+};
+
 static void report(void *arg, const char *line)
 {
-    (void)arg;
+    struct changes *changes = arg;
     output_note("%s", line);
+    if (changes->count++)
+        buf_add_char(&changes->lines, ',');
+    buf_add_json_string(&changes->lines, span_of(line));
+}
+
+/* The topic itself may be one of those that were made: told when it is there. */
+static bool audit(const struct args *args, const struct kafka_look *look,
+                  const struct changes *changes)
+{
+    struct buf what = BUF_INIT(CHANGES_BYTES_MAX);
+    char counts[64];
+    if (changes->count == 0)
+        return true;
+    buf_add_text(&what, "{\"changes\":[");
+    if (!changes->lines.overflow)
+        buf_add_span(&what, buf_span(&changes->lines));
+    buf_add_text(&what, "]}");
+    (void)snprintf(counts, sizeof counts, "{\"changes\":%zu}", changes->count);
+    const struct audit_action action = { .name = "topics.apply", .began_ms = clock_wall_ms() };
+    bool written = audit_write(args, look, &action, "done", buf_span(&what), span_of(counts));
+    buf_free(&what);
+    return written;
+}
+
+static int print_changes(const struct changes *changes)
+{
+    struct buf text = BUF_INIT(CHANGES_BYTES_MAX);
+    buf_add_text(&text, "{\"changes\":[");
+    buf_add_span(&text, buf_span(&changes->lines));
+    buf_add_text(&text, "]}");
+    int code = output_json("errand.apply/1", buf_span(&text));
+    buf_free(&text);
+    return code;
 }
 
 int topics_apply_run(const struct args *args)
 {
     struct kafka_look look;
     struct err err = { 0 };
+    struct changes changes = { .lines = BUF_INIT(CHANGES_BYTES_MAX / 2) };
     int code = kafka_look_open(args, &look);
     if (code != CLI_OK)
         return code;
-    enum err_code applied = topics_apply_sync(look.admin, look.config, report, NULL, &err);
-    if (applied == ERR_OK) {
-        output_note("the topics are as the configuration wants them");
-    } else {
+    enum err_code applied = topics_apply_sync(look.admin, look.config, report, &changes, &err);
+    if (applied != ERR_OK) {
         output_error("the topics cannot be made");
         output_why("%s", err.text);
         code = applied == ERR_CONFIG ? CLI_REFUSED : CLI_FAILED;
     }
+    /* Also what was changed before it failed. */
+    if (!audit(args, &look, &changes))
+        code = CLI_FAILED;
+    else if (applied == ERR_OK)
+        output_note("the topics are as the configuration wants them");
+    if (output_is_json(args) && print_changes(&changes) != CLI_OK)
+        code = CLI_FAILED;
+    buf_free(&changes.lines);
     kafka_look_close(&look);
     return code;
 }

@@ -6,20 +6,25 @@
 #include "gateway/cli/program.h"
 #include "gateway/cli/redis_server.h"
 #include "gateway/cli/stack_settings.h"
+#include "gateway/cli/status.h"
 #include "gateway/cli/verbs.h"
 #include "gateway/cli/watch.h"
+#include "infra/clock.h"
 #include "infra/config.h"
 #include "schemas/mem.h"
 #include "schemas/suggest.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
-#define LOCK_FD 3 /* in the supervisor */
+#define LOCK_FD       3 /* in the supervisor */
+#define DYING_MS      5000
+#define LOOK_EVERY_MS 20
 
 struct up {
     const struct args *args;
@@ -217,6 +222,8 @@ static int start_supervisor(const struct up *up, struct stack_pid *ret_superviso
 
 static int print_addresses(const struct up *up, struct stack_state *state)
 {
+    if (output_is_json(up->args))
+        return status_print_json(up->folder, state, stack_phase_text(state->phase));
     static const char *const headings[] = { "PROCESS", "ADDRESS" };
     struct table *table = table_new(headings, 2);
     for (size_t i = 0; i < state->process_count; i++) {
@@ -274,6 +281,30 @@ static int start(struct up *up)
     return print_addresses(up, &up->state);
 }
 
+static bool holder_lives(const struct up *up)
+{
+    struct stack_state *state = MEM_NEW(*state);
+    struct err err = { 0 };
+    bool lives = stack_state_load(up->folder, state, &err) == ERR_OK &&
+                 stack_pid_is_alive(state->supervisor);
+    free(state);
+    return lives;
+}
+
+/* A supervisor that was killed holds its lock until the last of its threads has ended: that is
+ * waited for, or its stack, of which nothing runs any more, would be told to run. */
+static bool take_lock(struct up *up)
+{
+    int64_t deadline_ms = clock_monotonic_ms() + DYING_MS;
+    bool taken = stack_lock(up->folder, &up->lock);
+    while (!taken && stack_is_locked(up->folder) && !holder_lives(up) &&
+           clock_monotonic_ms() < deadline_ms) {
+        (void)poll(NULL, 0, LOOK_EVERY_MS);
+        taken = stack_lock(up->folder, &up->lock);
+    }
+    return taken || stack_lock(up->folder, &up->lock);
+}
+
 int up_run(const struct args *args)
 {
     struct err err = { 0 };
@@ -284,7 +315,7 @@ int up_run(const struct args *args)
     up->folder = stack_folder(args, &up->named);
     if (stack_create(up->folder, &err) != ERR_OK)
         code = fail(&err, "there is no place for the stack");
-    else if (stack_lock(up->folder, &up->lock))
+    else if (take_lock(up))
         code = start(up);
     else if (stack_is_locked(up->folder))
         code = join(up);

@@ -205,7 +205,7 @@ static int mark(struct judging *judging)
     struct buf text = BUF_INIT(SINCE_BYTES_MAX);
     struct err err = { 0 };
     int code = CLI_OK;
-    if (verify_topics_mark(judging->look.admin, judging->look.config, &text, &err) != ERR_OK) {
+    if (verify_scan_mark(judging->look.admin, judging->look.config, &text, &err) != ERR_OK) {
         code = complain("the topics cannot be read", &err, CLI_UNREACHABLE);
     } else {
         buf_add_char(&text, '\n');
@@ -223,6 +223,7 @@ int verdict_run(const struct args *args)
         .ack_ms = VERIFY_ACK_MS,
         .grace_ms = args_number(args, "grace", VERIFY_GRACE_MS),
         .ledger = args_has(args, "ledger"),
+        .told = args_has(args, "told"),
     };
     if (!args_has(args, "mark") && !args_has(args, "history")) {
         output_error("--history FILE is what is judged");

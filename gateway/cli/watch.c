@@ -28,10 +28,16 @@ static void on_interrupt(int signal_number)
 
 void watch_interrupts(void)
 {
+    static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
+    const struct sigaction action = { .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND };
+    struct sigaction before;
     interrupted = 0;
-    (void)sigaction(
-        SIGINT, &(struct sigaction){ .sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND },
-        NULL);
+    for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
+        bool nohup = signals[i] == SIGHUP && sigaction(SIGHUP, NULL, &before) == 0 &&
+                     before.sa_handler == SIG_IGN;
+        if (!nohup)
+            (void)sigaction(signals[i], &action, NULL);
+    }
 }
 
 bool watch_is_interrupted(void)

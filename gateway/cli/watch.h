@@ -16,8 +16,8 @@ bool watch_until_stopped(const char *folder, int64_t timeout_ms);
 /* Messages of several lines to stderr, indented. */
 void watch_print_lines(const char *text);
 
-/* From now on the next Ctrl-C only makes watch_is_interrupted true; one more ends the program as
- * ever. */
+/* From now on the next Ctrl-C (or SIGTERM, or SIGHUP) only makes watch_is_interrupted true; one
+ * more ends the program as ever. */
 void watch_interrupts(void);
 bool watch_is_interrupted(void);
 

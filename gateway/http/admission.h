@@ -1,27 +1,27 @@
-/* Whether a queue may be given another job: its backlog (schemas/backlog.h), looked at every
- * gateway.backlog_look with questions to Kafka on the thread pool, against the type's max_age and
- * the queue's backlog_max. Asking costs a submission two comparisons.
+/* Whether a queue may be given another job: its backlog (schemas/backlog.h), as each look of
+ * lag_watch.h finds it, against the type's max_age and the queue's backlog_max. Asking costs a
+ * submission two comparisons. What waits in the delay topics is no part of it: it is not next in
+ * the queue, a target that is down would close the queue to all its types, and each job there ends
+ * at its own not_after anyway.
  * THREADS: one loop.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef GATEWAY_HTTP_ADMISSION_H
 #define GATEWAY_HTTP_ADMISSION_H
 
+#include "consumers/lag.h"
 #include "infra/config.h"
-#include "infra/kafka_admin.h"
-#include "infra/loop.h"
 #include "infra/metrics.h"
 
 struct admission;
 
-struct admission_options { /* all borrowed for the admission's life */
-    struct loop *loop;
-    const struct config *config;
-    struct kafka_admin *admin;
-    struct metrics *metrics;
-};
-struct admission *admission_new(const struct admission_options *options);
-/* Accepts NULL. A question under way ends by itself. */
+/* Both are borrowed for the admission's life. */
+struct admission *admission_new(const struct config *config, struct metrics *metrics);
+/* Accepts NULL. */
 void admission_free(struct admission *admission);
+
+/* Takes a look at the queues, whose groups are in the order of the configuration; NULL: Kafka did
+ * not tell, and nothing is known until the next one. */
+void admission_look(struct admission *admission, const struct lag_look *look);
 
 /* What a refused client is told. */
 struct admission_refusal {
@@ -32,5 +32,7 @@ struct admission_refusal {
 enum err_code admission_check(const struct admission *admission, const struct config_type *type,
                               int64_t ahead_ms, struct admission_refusal *ret_refusal,
                               struct err *err) MUST_CHECK;
+/* The best rate at which the queue was lately seen to drain, in records a second; 0 unknown. */
+double admission_rate(const struct admission *admission, const struct config_queue *queue);
 
 #endif

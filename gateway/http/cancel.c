@@ -242,8 +242,6 @@ static enum err_code prepare(struct gateway *gateway, struct http_request *req, 
 {
     if (!id_parse(http_param(req, 0), ret_id) || !id_verify(gateway->minter, ret_id))
         return err_set(err, ERR_JOB_NOT_FOUND, "There is no such job.");
-    if (service_is_draining(gateway->service))
-        return err_set(err, ERR_DRAINING, "This gateway is shutting down.");
     bool preferred = false;
     int64_t wait_ms = 0;
     enum err_code code = read_wait_ms(gateway, req, &wait_ms, &preferred, err);

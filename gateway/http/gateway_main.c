@@ -131,6 +131,7 @@ static enum err_code start(struct service *service, void **ret_state, struct err
     gateway->identity_ready = service_condition_new(service, "identity");
     open_metrics(gateway);
     open_minter(gateway);
+    gateway->sticky = sticky_new(gateway->config->queue_count);
     gateway->waits = waits_new(gateway);
     enum err_code code =
         gateway->config->id_secrets.count
@@ -145,21 +146,35 @@ static enum err_code start(struct service *service, void **ret_state, struct err
     open_redis(gateway);
     gateway->identity =
         view_identity_new(gateway->loop, gateway->config, gateway->admin, on_identity, gateway);
-    gateway->view = view_new(&(struct view_options){
+    gateway->view_use = (struct view_options){
         .loop = gateway->loop,
         .config = gateway->config,
         .redis = gateway->redis,
         .admin = gateway->admin,
         .identity = gateway->identity,
-    });
+    };
+    gateway->view = view_new(&gateway->view_use);
+    gateway->dead_index = (struct dead_index){ .config = gateway->config,
+                                               .redis = gateway->redis,
+                                               .identity = gateway->identity };
     gateway->gate = gate_new(gateway->redis, gateway->config->namespace_,
                              service_incarnation(gateway->service));
-    gateway->admission = admission_new(&(struct admission_options){
-        .loop = gateway->loop,
-        .config = gateway->config,
-        .admin = gateway->admin,
-        .metrics = service_metrics(service),
-    });
+    gateway->early = early_new(service);
+    gateway->admission = admission_new(gateway->config, service_metrics(service));
+    code = lag_watch_open(
+        &(struct lag_watch_options){
+            .loop = gateway->loop,
+            .config = gateway->config,
+            .client_id = service_name(service),
+            .admin = gateway->admin,
+            .admission = gateway->admission,
+            .metrics = service_metrics(service),
+        },
+        &gateway->lag, err);
+    if (code) {
+        stop(gateway);
+        return code;
+    }
     *ret_state = gateway;
     return ERR_OK;
 }
@@ -175,12 +190,16 @@ static void on_drain_look(void *arg)
 }
 
 /* The listener rests, what waits is answered with what is known, what was submitted is answered
- * when Kafka has answered. */
+ * when Kafka has answered. What still comes on open connections is done as ever: to refuse it would
+ * tell a client of an outage that there is not. Each answer closes its connection, so that this
+ * ends. */
 static void drain(void *state)
 {
     struct gateway *gateway = state;
     http_server_quiesce(service_http(gateway->service));
+    early_end(gateway->early);
     read_end_all(gateway);
+    books_stop(gateway);
     gateway->drain_timer = loop_timer_new(gateway->loop, on_drain_look, gateway);
     loop_timer_start(gateway->drain_timer, 0, DRAIN_LOOK_MS);
 }
@@ -188,6 +207,9 @@ static void drain(void *state)
 static void stop(void *state)
 {
     struct gateway *gateway = state;
+    early_free(gateway->early);
+    lag_watch_close(gateway->lag);
+    dead_redrive_stop(gateway);
     redis_subscriber_close(gateway->subscriber);
     gateway->subscriber = NULL;
     kafka_producer_close(gateway->producer); /* its last answers settle claims in Redis */
@@ -199,10 +221,17 @@ static void stop(void *state)
     view_free(gateway->view);
     admission_free(gateway->admission);
     waits_free(gateway->waits);
+    books_close(gateway);
     id_minter_free(gateway->minter);
+    sticky_free(gateway->sticky);
     loop_timer_free(gateway->drain_timer);
     free(gateway->source);
     free(gateway);
+}
+
+static int64_t drain_ms(const struct config *config)
+{
+    return config->gateway.drain_ms;
 }
 
 int main(int argc, char **argv)
@@ -214,7 +243,7 @@ int main(int argc, char **argv)
         .start = start,
         .drain = drain,
         .stop = stop,
-        .drain_ms = 10000,
+        .drain_ms_of = drain_ms,
     };
     spec.routes = gateway_routes;
     spec.route_count = gateway_route_count;

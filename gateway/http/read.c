@@ -2,6 +2,7 @@
  * decided here, once.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
+#include "gateway/http/why.h"
 #include "infra/clock.h"
 #include "schemas/envelope.h"
 #include "schemas/etag.h"
@@ -80,13 +81,15 @@ static void answer_job(struct reading *reading, const struct job_record *record)
     id_text(record ? &record->facts.id : &reading->id, text);
     snprintf(location, sizeof location, "/v1/jobs/%s", text);
     snprintf(applied, sizeof applied, "wait=%" PRId64, reading->options.wait_ms / 1000);
-    struct http_header_line headers[4];
+    struct http_header_line headers[5];
     size_t count = 0;
     headers[count++] = (struct http_header_line){ "ETag", etag };
     if (!terminal)
         headers[count++] = (struct http_header_line){ "Retry-After", "1" };
     if (reading->options.pending_status == 202)
         headers[count++] = (struct http_header_line){ "Location", location };
+    if (reading->options.replayed)
+        headers[count++] = (struct http_header_line){ "Idempotency-Replayed", "true" };
     if (reading->options.preferred)
         headers[count++] = (struct http_header_line){ "Preference-Applied", applied };
     int status = terminal ? 200 : reading->options.pending_status;
@@ -138,6 +141,15 @@ static void answer_cancelled(struct reading *reading, const struct job_record *r
     answer_problem(reading, ERR_JOB_ENDED, text);
 }
 
+static void answer_why(struct reading *reading, const struct job_record *record)
+{
+    struct gateway *gateway = reading->gateway;
+    struct http_request *req = reading->req;
+    struct id id = reading->id;
+    finish(reading);
+    why_start(gateway, req, &id, record);
+}
+
 static void answer(struct reading *reading, const struct job_record *record)
 {
     switch (reading->options.what) {
@@ -146,6 +158,9 @@ static void answer(struct reading *reading, const struct job_record *record)
         break;
     case READ_RESULT:
         answer_result(reading, record);
+        break;
+    case READ_WHY:
+        answer_why(reading, record);
         break;
     case READ_CANCELLED:
         answer_cancelled(reading, record);
@@ -378,6 +393,11 @@ static void handle(struct http_request *req, struct service *service, enum read_
 void read_job_handler(struct http_request *req, void *service)
 {
     handle(req, service, READ_JOB);
+}
+
+void read_why_handler(struct http_request *req, void *service)
+{
+    handle(req, service, READ_WHY);
 }
 
 void read_result_handler(struct http_request *req, void *service)

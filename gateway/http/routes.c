@@ -4,12 +4,37 @@
 
 #include <stdint.h>
 
+/* What needs Kafka or Redis waits for them while the gateway starts. */
+#define WHEN_READY(name)                                                                           \
+    static void name##_when_ready(struct http_request *req, void *service)                         \
+    {                                                                                              \
+        const struct gateway *gateway = service_state(service);                                    \
+        early_handle(gateway->early, req, name##_handler);                                         \
+    }
+WHEN_READY(submit)
+WHEN_READY(list)
+WHEN_READY(read_job)
+WHEN_READY(read_result)
+WHEN_READY(read_why)
+WHEN_READY(cancel)
+
 const struct http_route gateway_routes[] = {
-    { "POST", "/v1/jobs", submit_handler, SIZE_MAX },
-    { "GET", "/v1/jobs/{id}", read_job_handler, 0 },
-    { "DELETE", "/v1/jobs/{id}", cancel_handler, 0 },
-    { "GET", "/v1/jobs/{id}/result", read_result_handler, 0 },
+    { "POST", "/v1/jobs", submit_when_ready, SIZE_MAX },
+    { "GET", "/v1/jobs", list_when_ready, 0 },
+    { "GET", "/v1/jobs/{id}", read_job_when_ready, 0 },
+    { "DELETE", "/v1/jobs/{id}", cancel_when_ready, 0 },
+    { "GET", "/v1/jobs/{id}/result", read_result_when_ready, 0 },
+    { "GET", "/v1/jobs/{id}/why", read_why_when_ready, 0 },
+    { "GET", "/v1/workers", workers_handler, 0 },
     { "GET", "/v1/types", types_handler, 0 },
+    { "GET", "/v1/lag", lag_handler, 0 },
+    { "GET", "/v1/autoscale", autoscale_handler, 0 },
+    { "GET", "/v1/dead", dead_list_handler, 0 },
+    { "GET", "/v1/dead/{job}", dead_job_handler, 0 },
+    { "GET", "/v1/dead/{queue}/{offset}", dead_letter_handler, 0 },
+    { "POST", "/v1/dead:redrive", dead_redrive_handler, SIZE_MAX },
+    { "POST", "/v1/dead:purge", dead_purge_handler, SIZE_MAX },
+    { "GET", "/v1/books", books_handler, 0 },
 };
 const size_t gateway_route_count = sizeof gateway_routes / sizeof *gateway_routes;
 

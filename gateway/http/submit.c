@@ -32,7 +32,8 @@ struct submitting {
     bool keyed;
     bool claimed; /* the claim in the view is ours */
     int64_t claimed_at_ms;
-    bool asking; /* a callback is under way */
+    int64_t retaken_ms; /* when the claim was made that this one takes up again; 0: none */
+    bool asking;        /* a callback is under way */
     struct read_options wait;
 };
 
@@ -79,6 +80,7 @@ static void answer_accepted(struct submitting *submitting, const struct job_reco
     if (submitting->wait.wait_ms > 0) {
         struct id waited_for = *id;
         struct read_options options = submitting->wait;
+        options.replayed = replayed;
         finish(submitting);
         read_start(gateway, req, &waited_for, &options);
         return;
@@ -130,9 +132,13 @@ static void on_delivered(void *arg, enum err_code code, int32_t partition, int64
     submitting->asking = false;
     /* A record that is certainly not stored gives its claim up; one that may be stored keeps it
      * undecided. */
+    int64_t accepted_at_ms = code == ERR_OK ? submitting->command.facts.created_at_ms : 0;
     if (submitting->claimed && code != ERR_OUTCOME_UNKNOWN)
         view_claim_settle(gateway->view, id, submitting->fingerprint, submitting->claimed_at_ms,
-                          code == ERR_OK);
+                          accepted_at_ms);
+    else if (submitting->retaken_ms && accepted_at_ms) /* what came of the first is not known */
+        view_claim_settle(gateway->view, id, submitting->fingerprint, submitting->retaken_ms,
+                          accepted_at_ms);
     if (code == ERR_OK)
         metric_add(gateway->accepted, 1);
     if (code == ERR_OUTCOME_UNKNOWN) {
@@ -161,7 +167,7 @@ static void give_claim_up(struct submitting *submitting)
 {
     if (submitting->claimed)
         view_claim_settle(submitting->gateway->view, &submitting->command.facts.id,
-                          submitting->fingerprint, submitting->claimed_at_ms, false);
+                          submitting->fingerprint, submitting->claimed_at_ms, 0);
 }
 
 static void fail_full(struct submitting *submitting, const struct admission_refusal *refusal,
@@ -259,6 +265,7 @@ static void decide_claim(struct submitting *submitting, bool ours, const struct 
                   "A submission with this idempotency key is being decided.");
     } else {
         submitting->claimed = ours;
+        submitting->retaken_ms = found->claimed ? found->claimed_at_ms : 0;
         produce(submitting);
     }
 }
@@ -271,7 +278,7 @@ static void on_claim(void *arg, bool ours, const struct view_answer *found)
     if (!submitting->req) { /* nobody waits for it any more: nothing was promised */
         if (ours)
             view_claim_settle(gateway->view, &submitting->command.facts.id, submitting->fingerprint,
-                              submitting->claimed_at_ms, false);
+                              submitting->claimed_at_ms, 0);
         finish(submitting);
     } else if (found->code == ERR_OK) {
         decide_claim(submitting, ours, found);
@@ -367,6 +374,19 @@ static void make_command(struct submitting *submitting)
     submitting->command.payload = submission->payload;
 }
 
+static void mint(struct submitting *submitting)
+{
+    const struct gateway *gateway = submitting->gateway;
+    const struct config *config = gateway->config;
+    struct job_facts *facts = &submitting->command.facts;
+    const struct config_queue *queue = config_find_queue(config, facts->queue);
+    if (facts->key.size || !queue) /* where it lies is not the id's to say */
+        id_mint(gateway->minter, facts->created_at_ms, &facts->id);
+    else
+        sticky_mint(gateway->sticky, gateway->minter, (size_t)(queue - config->queues),
+                    (int32_t)queue->partitions, facts->created_at_ms, &facts->id);
+}
+
 static void identify(struct submitting *submitting, struct span key)
 {
     struct gateway *gateway = submitting->gateway;
@@ -377,7 +397,7 @@ static void identify(struct submitting *submitting, struct span key)
         submission_fingerprint(&submitting->submission, submitting->fingerprint);
         facts->fingerprint = (struct span){ submitting->fingerprint, JOB_FINGERPRINT_SIZE };
     } else {
-        id_mint(gateway->minter, facts->created_at_ms, &facts->id);
+        mint(submitting);
     }
     facts->effect_id = facts->id;
 }
@@ -392,7 +412,7 @@ static enum err_code prepare(struct submitting *submitting, struct buf *key, str
         .tokens_max = TOKENS_MAX,
         .labels_max = (size_t)config->labels_max,
     };
-    if (service_is_draining(gateway->service))
+    if (service_is_draining(gateway->service) && MUTANT(draining_refused))
         return err_set(err, ERR_DRAINING, "This gateway is shutting down.");
     enum err_code code = check_content_type(req, err);
     struct span header = http_header(req, "Idempotency-Key");
@@ -430,9 +450,12 @@ void submit_handler(struct http_request *req, void *service)
         if (submitting->keyed) {
             submitting->asking = true;
             submitting->claimed_at_ms = submitting->command.facts.created_at_ms;
-            view_claim(gateway->view, &submitting->command.facts.id, submitting->fingerprint,
-                       submitting->claimed_at_ms, submitting->command.facts.forget_at_ms, on_claim,
-                       submitting);
+            const struct view_claim claim = {
+                .fingerprint = submitting->fingerprint,
+                .now_ms = submitting->claimed_at_ms,
+                .forget_at_ms = submitting->command.facts.forget_at_ms,
+            };
+            view_claim(gateway->view, &submitting->command.facts.id, &claim, on_claim, submitting);
         } else {
             produce(submitting);
         }

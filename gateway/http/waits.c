@@ -215,11 +215,6 @@ void waits_remove(struct wait *wait)
     sweep(wait->channel);
 }
 
-size_t waits_count(const struct waits *waits)
-{
-    return waits->count;
-}
-
 void waits_message(void *arg, struct span name, struct span message)
 {
     struct gateway *gateway = arg;
