@@ -1,12 +1,16 @@
 /* What librdkafka and the broker alone can do: a record goes to topic A, a second thread takes it
  * off and produces it to topic B, a third takes it off there. The client settings are Errand's own
  * (infra/kafka*.c). A latency counts from the moment at which the record was to be sent, so a stall
- * is not hidden by those that had to wait behind it.
+ * is not hidden by those that had to wait behind it. Told too: how long the first acknowledgement
+ * takes, and the CPU that a record costs this process.
  * Usage: raw_two_hops BROKERS kafka|embedded TOPIC_A TOPIC_B RATE_PER_S SECONDS
  * Both topics must exist and be used by nobody else. Prints one line of JSON.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/bench/tool.h"
+
 #include <inttypes.h>
 #include <librdkafka/rdkafka.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -29,9 +33,6 @@ enum {
     WARM_UP_S = 2, /* not counted: connections, metadata, the broker's compiler */
 };
 
-#define NS_PER_MS 1000000
-#define NS_PER_S  1000000000
-
 struct setting {
     const char *name, *value;
 };
@@ -53,13 +54,13 @@ static const struct setting consumer_settings[] = {
     { NULL, NULL },
 };
 
-/* One run. `latencies_ns` has a place for each counted record. */
+/* One run. Both arrays have a place for each counted record. */
 struct run {
     const char *brokers, *fetch_wait_ms;
     int64_t rate;
     rd_kafka_t *producer, *consumer_a, *consumer_b;
     rd_kafka_topic_t *topic_a, *topic_b; /* the producer's */
-    int64_t *latencies_ns;
+    int64_t *latencies_ns, *acks_ns;
     int64_t warm_up_count, count; /* records before and in the measurement */
     _Atomic int64_t arrived;      /* of both */
     _Atomic bool stopping;
@@ -69,19 +70,6 @@ struct record {
     int64_t number, due_ns;
     char filling[RECORD_BYTES - 2 * sizeof(int64_t)];
 };
-
-static _Noreturn void fail(const char *what, const char *why)
-{
-    fprintf(stderr, "%s: %s\n", what, why);
-    exit(1); /* NOLINT(concurrency-mt-unsafe): nothing is to be tidied up */
-}
-
-static int64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * (int64_t)NS_PER_S + now.tv_nsec;
-}
 
 /* --- clients --- */
 
@@ -111,17 +99,22 @@ static rd_kafka_t *client_new(const struct run *run, rd_kafka_type_t type, rd_ka
 
 static void on_delivery(rd_kafka_t *client, const rd_kafka_message_t *message, void *opaque)
 {
+    struct run *run = opaque;
     (void)client;
-    (void)opaque;
     if (message->err)
         fail("produce", rd_kafka_err2str(message->err));
+    struct record record;
+    memcpy(&record, message->payload, sizeof record);
+    if (message->rkt == run->topic_a && record.number >= run->warm_up_count)
+        run->acks_ns[record.number - run->warm_up_count] = now_ns() - record.due_ns;
 }
 
-static rd_kafka_t *producer_new(const struct run *run)
+static rd_kafka_t *producer_new(struct run *run)
 {
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     set_all(conf, producer_settings);
     rd_kafka_conf_set_dr_msg_cb(conf, on_delivery);
+    rd_kafka_conf_set_opaque(conf, run);
     return client_new(run, RD_KAFKA_PRODUCER, conf);
 }
 
@@ -215,6 +208,14 @@ static void *arrive(void *arg)
     return NULL;
 }
 
+static void *acknowledge(void *arg)
+{
+    struct run *run = arg;
+    while (!atomic_load(&run->stopping))
+        rd_kafka_poll(run->producer, POLL_MS);
+    return NULL;
+}
+
 static void wait_until(int timer_fd, int64_t due_ns)
 {
     struct itimerspec due = {
@@ -236,57 +237,43 @@ static void send_all(struct run *run)
         record.due_ns = began_ns + record.number * NS_PER_S / run->rate;
         wait_until(timer_fd, record.due_ns);
         produce(run->topic_a, &record);
-        rd_kafka_poll(run->producer, 0);
     }
     close(timer_fd);
     int64_t deadline_ns = now_ns() + (int64_t)DRAIN_MS * NS_PER_MS;
     while (atomic_load(&run->arrived) < all) {
         if (now_ns() > deadline_ns)
             fail("drain", "not every record arrived");
-        rd_kafka_poll(run->producer, POLL_MS);
+        poll(NULL, 0, POLL_MS);
     }
 }
 
 /* --- the whole --- */
 
-static int compare(const void *a, const void *b)
-{
-    int64_t left = *(const int64_t *)a, right = *(const int64_t *)b;
-    return (left > right) - (left < right);
-}
-
-static double percentile_ms(const struct run *run, double share)
-{
-    return (double)run->latencies_ns[(int64_t)(share * (double)(run->count - 1))] / NS_PER_MS;
-}
-
 static void print(const struct run *run)
 {
-    qsort(run->latencies_ns, (size_t)run->count, sizeof *run->latencies_ns, compare);
+    sort_ns(run->latencies_ns, run->count);
+    sort_ns(run->acks_ns, run->count);
     printf("{\"rate\":%" PRId64 ",\"count\":%" PRId64
-           ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f}\n",
-           run->rate, run->count, percentile_ms(run, 0.5), percentile_ms(run, 0.99),
-           percentile_ms(run, 1));
+           ",\"p50_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f,\"ack_p50_ms\":%.3f,"
+           "\"cpu_us\":%.1f}\n",
+           run->rate, run->count, percentile_ms(run->latencies_ns, run->count, 0.5),
+           percentile_ms(run->latencies_ns, run->count, 0.99),
+           percentile_ms(run->latencies_ns, run->count, 1),
+           percentile_ms(run->acks_ns, run->count, 0.5),
+           cpu_us() / (double)(run->warm_up_count + run->count));
 }
 
 static void measure(struct run *run)
 {
-    pthread_t hopping, arriving;
-    if (pthread_create(&hopping, NULL, hop, run) || pthread_create(&arriving, NULL, arrive, run))
+    pthread_t hopping, arriving, acknowledging;
+    if (pthread_create(&hopping, NULL, hop, run) || pthread_create(&arriving, NULL, arrive, run) ||
+        pthread_create(&acknowledging, NULL, acknowledge, run))
         fail("pthread_create", "no thread");
     send_all(run);
     atomic_store(&run->stopping, true);
     pthread_join(hopping, NULL);
     pthread_join(arriving, NULL);
-}
-
-static int64_t positive(const char *text, int64_t max)
-{
-    char *end;
-    int64_t value = strtoll(text, &end, 10);
-    if (*end || value < 1 || value > max)
-        fail(text, "not a number in range");
-    return value;
+    pthread_join(acknowledging, NULL);
 }
 
 int main(int argc, char **argv)
@@ -296,12 +283,13 @@ int main(int argc, char **argv)
     struct run run = {
         .brokers = argv[1],
         .fetch_wait_ms = strcmp(argv[2], "embedded") == 0 ? "5" : "500",
-        .rate = positive(argv[5], RATE_MAX),
+        .rate = number_of(argv[5], RATE_MAX, "RATE_PER_S"),
     };
     run.warm_up_count = run.rate * WARM_UP_S;
-    run.count = run.rate * positive(argv[6], SECONDS_MAX);
+    run.count = run.rate * number_of(argv[6], SECONDS_MAX, "SECONDS");
     run.latencies_ns = calloc((size_t)run.count, sizeof *run.latencies_ns);
-    if (!run.latencies_ns)
+    run.acks_ns = calloc((size_t)run.count, sizeof *run.acks_ns);
+    if (!run.latencies_ns || !run.acks_ns)
         fail("calloc", "out of memory");
     run.producer = producer_new(&run);
     run.topic_a = rd_kafka_topic_new(run.producer, argv[3], NULL);
@@ -316,5 +304,6 @@ int main(int argc, char **argv)
     rd_kafka_topic_destroy(run.topic_b);
     rd_kafka_destroy(run.producer);
     free(run.latencies_ns);
+    free(run.acks_ns);
     return 0;
 }
