@@ -20,10 +20,10 @@ BIN      := $(BUILD)/bin
 GEN      := build/gen
 
 # --- Flags ---------------------------------------------------------------------------------------------------------
-LIBS     := rdkafka libmicrohttpd hiredis libcurl libprotobuf-c jansson libuv libcrypto yaml-0.1
+LIBS     := rdkafka libmicrohttpd hiredis libcurl libprotobuf-c jansson libuv libssl libcrypto yaml-0.1
 # TLS to Redis, where hiredis has it.
 ifeq ($(shell pkg-config --exists hiredis_ssl 2>/dev/null && echo yes),yes)
-LIBS     += hiredis_ssl libssl
+LIBS     += hiredis_ssl
 CPPFLAGS += -DHAVE_HIREDIS_SSL
 endif
 CPPFLAGS += -I. -isystem $(GEN) -D_GNU_SOURCE $(shell pkg-config --cflags $(LIBS) 2>/dev/null)
@@ -67,7 +67,7 @@ MODULES  := $(filter-out %_main.c,$(SOURCES))
 ARCHIVES := $(patsubst %,$(BUILD)/lib%.a,gateway consumers producers infra schemas)
 TESTS    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/*$(T)*_test.c))
 HELPERS  := $(filter-out %_test.c,$(wildcard tests/unit/*.c))
-BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(wildcard tests/bench/*.c))
+BENCHES  := $(patsubst tests/bench/%.c,$(BUILD)/bench/%,$(filter-out tests/bench/tool.c,$(wildcard tests/bench/*.c)))
 FUZZERS  := $(patsubst tests/fuzz/%.c,$(BUILD)/%,$(wildcard tests/fuzz/*$(T)*_fuzz.c))
 SHIM     := $(if $(filter tsan,$(MODE)),$(BUILD)/tests/tsan_shim.o)
 
@@ -84,7 +84,7 @@ PROTOS   := $(wildcard schemas/*.proto)
 PROTO_C  := $(PROTOS:%.proto=$(GEN)/%.pb-c.c)
 # Files that programs carry within them; their name there is the path without its first folder (infra/embed.h).
 EMBED    := $(wildcard infra/deploy/local.yaml infra/deploy/kafka/pom.xml infra/deploy/kafka/server.properties \
-	infra/deploy/kafka/log4j2.properties)
+	infra/deploy/kafka/log4j2.properties gateway/drills/*.yaml)
 EMBED_C  := $(GEN)/infra/embed_table.c
 
 VERSION  := $(shell cat VERSION)$(if $(filter release,$(MODE)),$(shell git rev-parse --short=10 HEAD 2>/dev/null | sed 's/^/+g/'))
@@ -121,7 +121,7 @@ $(PROGRAMS) $(TESTS):
 	@echo "link $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
-$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(SHIM)
+$(BENCHES): $(BUILD)/bench/%: $(BUILD)/tests/bench/%.o $(BUILD)/tests/bench/tool.o $(SHIM)
 	@mkdir -p $(@D)
 	@echo "link $@"
 	@$(CC) $(ALL_LDFLAGS) -o $@ $^ -Wl,--as-needed $(LDLIBS)
@@ -163,13 +163,16 @@ $(GEN)/version-$(MODE): force
 -include $(patsubst %.c,$(BUILD)/%.d,$(SOURCES) $(wildcard tests/unit/*.c tests/bench/*.c tests/fuzz/*.c))
 
 # --- Running it ----------------------------------------------------------------------------------------------------
-.PHONY: run stop install-deps
+.PHONY: run stop install install-deps
 run: ## install what is missing, build, start everything here, and run a first job
 	@infra/deploy/install-deps.sh build run
 	@$(MAKE) MODE=release programs
 	@infra/deploy/first-run.sh build/release/bin
 stop: ## stop what `make run` started
 	@build/release/bin/errand down
+install: ## install programs, manual pages and completions (PREFIX=/usr/local, DESTDIR= for packages)
+	@$(MAKE) MODE=release programs
+	@infra/deploy/install.sh build/release/bin $(or $(PREFIX),/usr/local)
 install-deps: ## install the packages that building, running and `make unit` need (Debian)
 	@infra/deploy/install-deps.sh build run unit
 
@@ -192,12 +195,13 @@ system: programs ## the system tests on real stacks (T=word: those whose name ha
 	@infra/deploy/install-deps.sh test
 	@tests/venv.sh
 	@tests/run.py --python build/venv/bin/python --bin $(BIN) --system tests/system $(if $(T),--only '$(T)')
-tsan: ## the unit tests and a load on a whole stack with the thread sanitizer
+TSAN_ONLY := threads or happy or cancel or suspects or ordered or limits or retries or delays or blocking or poison or crash
+tsan: ## the unit tests and the system tests of what runs beside each other with the thread sanitizer
 	@infra/deploy/install-deps.sh build run test
 	@$(MAKE) MODE=tsan programs tests-built
 	@tests/venv.sh
 	@tests/run.py $(patsubst tests/unit/%.c,--unit build/tsan/tests/%,$(wildcard tests/unit/*_test.c)) \
-		--python build/venv/bin/python --system tests/system --only threads --bin build/tsan/bin --tsan-bin build/tsan/bin
+		--python build/venv/bin/python --system tests/system --only "$(TSAN_ONLY)" --bin build/tsan/bin --tsan-bin build/tsan/bin
 FUZZ_S ?= 60
 RAW    ?= 100000
 fuzz: ## each fuzz target for FUZZ_S seconds (60), findings in build/fuzz/findings; then `make raw` (T=word: only targets whose name has it)
@@ -229,19 +233,35 @@ chaos: ## everything dies, round after round for CHAOS_S seconds (1800), under l
 	@$(MAKE) MODE=release programs
 	@tests/venv.sh
 	@build/venv/bin/python tests/chaos/run.py --seconds $(CHAOS_S) --seed $(SEED)
+	@build/venv/bin/python -m pytest -q -s --long --bin=build/release/bin $(addprefix tests/system/test_,chaos_storm.py chaos_delays.py chaos_verb.py rolling.py)
 .PHONY: trixie
 trixie: ## in a bare Debian 13, made in build/trixie: build, unit tests, a first job; then the steps of the image (as root)
 	@infra/deploy/install-deps.sh bare
 	@infra/deploy/bare-debian.sh trixie build/trixie 'infra/deploy/install-deps.sh build run unit; \
 		make CFLAGS=-Werror programs unit; make run; make stop'
 	@tests/image.py build/trixie build/trixie-image
-.PHONY: bench benches
+.PHONY: bench bench-peers bench-flame benches bench-instructions
 benches: $(BENCHES)
-bench: ## how near the stack comes to what its libraries can do, measured now (ROW=name: one row)
+bench: ## how near the stack comes to what its libraries can do, measured now (ROW=names: only those; BROKER=embedded)
 	@infra/deploy/install-deps.sh build run test bench
 	@$(MAKE) MODE=release programs benches
 	@tests/venv.sh
-	@build/venv/bin/python tests/bench/run.py $(ROW:%=--row %)
+	@build/venv/bin/python tests/bench/run.py $(addprefix --row ,$(ROW)) $(addprefix --broker ,$(BROKER))
+bench-flame: ## where the time of gateway, worker and recorder goes under load: build/flame-*.svg (perf)
+	@infra/deploy/install-deps.sh build run test bench
+	@$(MAKE) MODE=release programs
+	@tests/venv.sh
+	@build/venv/bin/python tests/bench/flame.py
+bench-peers: ## the same jobs over the same loops beside BullMQ and Restate, which come from npm into build/peers (ROW=names)
+	@infra/deploy/install-deps.sh build run test bench peers
+	@$(MAKE) MODE=release programs benches
+	@tests/venv.sh
+	@build/venv/bin/python tests/bench/run.py --peers $(addprefix --row ,$(ROW))
+bench-instructions: ## instructions a job costs each process, counted by callgrind on any machine (NOTE=words: kept in docs/instructions.jsonl)
+	@infra/deploy/install-deps.sh build run test bench
+	@$(MAKE) MODE=release programs
+	@tests/venv.sh
+	@build/venv/bin/python tests/bench/instructions.py $(if $(NOTE),--note '$(NOTE)')
 format: ## put every C file into the one format
 	@git ls-files -co --exclude-standard '*.c' '*.h' | xargs -r clang-format -i
 

@@ -48,6 +48,7 @@ tidy() {
 
 stage format format
 stage architecture tests/layers.py
+stage promises tests/proves.py
 stage scripts scripts
 stage warnings "$make" -k MODE=debug WERROR=1 programs tests-built
 if [ "$scope" = all ]; then

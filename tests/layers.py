@@ -17,7 +17,7 @@ OWNERS = [
     ("microhttpd.h", "infra/http_server", r"\bMHD_\w+"),
     ("jansson.h", "schemas/json", r"\bjson_t\b"),
     ("protobuf-c/", "schemas/envelope", r"\bProtobufC\w+"),
-    ("openssl/", ("schemas/digest", "infra/redis_tls"), r"\bEVP_\w+"),
+    ("openssl/", ("schemas/digest", "infra/redis_tls", "infra/simulator/tls"), r"\bEVP_\w+"),
     ("yaml.h", "infra/config", r"\byaml_\w+_t\b"),
     ("uv.h", "infra/loop", r"\buv_\w+_t\b"),
 ]
@@ -119,6 +119,29 @@ def check_file(path):
             say(path, line_of(text, match.start()), f"no fixed sleeps in tests: use wait_until of {SLEEP_ALLOWED}")
 
 
+def is_told(path, readme):
+    """Whether a README names a file: `NAME.c`, `NAME.[ch]`, or a family: `NAME_*`, `NAME*`."""
+    name = path.rsplit("/", 1)[1]
+    stem, end = name.rsplit(".", 1)
+    words = re.findall(r"`([^`\n]+)`", readme)
+    families = [word[:-1] for word in words if word.endswith("*")]
+    return f"{stem}.[ch]" in words or name in words or end == "c" and f"{stem}.h" in words or stem.startswith(tuple(families))
+
+
+def check_readmes(paths):
+    """Each source file of a layer is named in its folder's README, or in the one above."""
+    readmes = {}
+    for path in paths:
+        if path.endswith("README.md"):
+            with open(path, encoding="utf-8") as file:
+                readmes[path.rpartition("/")[0]] = file.read()
+    for path in paths:
+        folder = path.rpartition("/")[0]
+        told = readmes.get(folder) or readmes.get(folder.rpartition("/")[0], "")
+        if path.endswith(".c") and path.split("/")[0] in LAYERS and not is_told(path, told):
+            say(path, 1, "its folder's README does not say what it is")
+
+
 def main():
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard", "--deduplicate"], capture_output=True,
                             text=True, check=True).stdout.splitlines()
@@ -130,6 +153,7 @@ def main():
     for path in paths:
         if path.endswith((".c", ".h", ".py", ".sh")):
             check_file(path)
+    check_readmes(paths)
     check_functions([path for path in paths if path.endswith((".c", ".h"))])
     print("\n".join(sorted(violations)), end="\n" if violations else "")
     return 1 if violations else 0

@@ -8,9 +8,13 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 
 from run import run_bounded
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "system"))
+import processes  # noqa: E402 (the path comes first)
 
 TABLE = "docs/MUTANTS.md"
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| `([^`]+)` \|$", re.M)
@@ -32,13 +36,22 @@ def command_for(test):
 
 
 def run(test, mutant):
-    environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "STDOUT"}
-    if mutant:
-        environment["ERRAND_MUTANT"] = mutant
     began = time.monotonic()
-    status, output = run_bounded(command_for(test), LIMIT_S, env=environment, stdin=subprocess.DEVNULL,
-                                 stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    with tempfile.TemporaryDirectory(prefix="errand-mutant-") as folder:
+        environment = {**os.environ, "CMOCKA_MESSAGE_OUTPUT": "STDOUT", "TMPDIR": folder}
+        if mutant:
+            environment["ERRAND_MUTANT"] = mutant
+        status, output = run_bounded(command_for(test), LIMIT_S, env=environment, stdin=subprocess.DEVNULL,
+                                     stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+        processes.end(processes.of_folder(folder))  # a test that hung left its stack running
     return status, output, time.monotonic() - began
+
+
+def is_caught(test, status, output):
+    """A test that failed; not one that could not begin, and not one that hung."""
+    if test.endswith("_test"):
+        return status not in (0, None)
+    return status == 1 and re.search(r"^FAILED ", output, re.M) is not None
 
 
 def why(output):
@@ -65,7 +78,7 @@ def main():
                 sys.exit(f"{test} fails without any mutant ({why(output)}):\n{output[-3000:]}")
             whole.add(test)
         status, output, took_s = run(test, name)
-        caught = status not in (0, None)
+        caught = is_caught(test, status, output)
         missed += not caught
         print(f"{'caught' if caught else 'MISSED'} {name} by {test} ({took_s:.0f} s): {why(output) if caught else ''}", flush=True)
     print(f"{len(chosen) - missed} caught, {missed} missed")

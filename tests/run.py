@@ -19,7 +19,7 @@ import xml.etree.ElementTree as xml
 from concurrent.futures import ThreadPoolExecutor
 
 UNIT_LIMIT_S = 120
-SYSTEM_LIMIT_S = 1800
+SYSTEM_LIMIT_S = 3600
 COUNT_FILE = "build/test-count"
 FUZZ_EXTRA_S = 60  # a target runs all seeds first, on a machine that may be busy
 FUZZ_INPUT_LIMIT_S = 20

@@ -33,6 +33,10 @@ static void require_same_facts(const struct job_facts *a, const struct job_facts
     require_same_text(a->request_id, b->request_id);
     FUZZ_REQUIRE(a->origin_partition == b->origin_partition);
     FUZZ_REQUIRE(a->origin_offset == b->origin_offset);
+    FUZZ_REQUIRE(a->redrive.number == b->redrive.number);
+    FUZZ_REQUIRE(memcmp(&a->redrive.of, &b->redrive.of, sizeof a->redrive.of) == 0);
+    require_same_text(a->redrive.batch, b->redrive.batch);
+    require_same_text(a->redrive.edit, b->redrive.edit);
 }
 
 static void require_same_failure(const struct job_failure *a, const struct job_failure *b)
@@ -69,6 +73,18 @@ static void require_same_event(const struct job_event *a, const struct job_event
     FUZZ_REQUIRE(a->command_offset == b->command_offset);
 }
 
+static void require_same_resolution(const struct job_resolution *a, const struct job_resolution *b)
+{
+    FUZZ_REQUIRE(a->letter_offset == b->letter_offset && a->kind == b->kind);
+    FUZZ_REQUIRE(a->has_id == b->has_id && a->at_ms == b->at_ms);
+    FUZZ_REQUIRE(memcmp(&a->id, &b->id, sizeof a->id) == 0);
+    FUZZ_REQUIRE(memcmp(&a->job, &b->job, sizeof a->job) == 0);
+    require_same_text(a->batch, b->batch);
+    require_same_text(a->who, b->who);
+    require_same_text(a->why, b->why);
+    require_same_text(a->edit, b->edit);
+}
+
 static void require_same_record(const struct job_record *a, const struct job_record *b)
 {
     require_same_facts(&a->facts, &b->facts);
@@ -103,7 +119,7 @@ static void require_envelope_keeps_unknown(struct span before, struct span after
     if (a->body_case == ERRAND__V1__ENVELOPE__BODY_COMMAND) {
         require_same_unknown(&a->command->base, &b->command->base);
         require_same_unknown(&a->command->facts->base, &b->command->facts->base);
-    } else {
+    } else if (a->body_case == ERRAND__V1__ENVELOPE__BODY_EVENT) {
         require_same_unknown(&a->event->base, &b->event->base);
         require_same_unknown(&a->event->facts->base, &b->event->facts->base);
     }
@@ -129,9 +145,13 @@ static void require_record_keeps_unknown(struct span before, struct span after)
 static void encode(const struct envelope *envelope, struct buf *out)
 {
     struct err err = { 0 };
-    enum err_code code = envelope->kind == ENVELOPE_COMMAND
-                             ? envelope_encode_command(&envelope->command, out, &err)
-                             : envelope_encode_event(&envelope->event, out, &err);
+    enum err_code code = ERR_OK;
+    if (envelope->kind == ENVELOPE_COMMAND)
+        code = envelope_encode_command(&envelope->command, out, &err);
+    else if (envelope->kind == ENVELOPE_EVENT)
+        code = envelope_encode_event(&envelope->event, out, &err);
+    else
+        code = envelope_encode_resolution(&envelope->resolution, out, &err);
     FUZZ_REQUIRE(code == ERR_OK);
 }
 
@@ -153,8 +173,10 @@ static void try_envelope(struct span bytes)
     FUZZ_REQUIRE(first->kind == second->kind);
     if (first->kind == ENVELOPE_COMMAND)
         require_same_command(&first->command, &second->command);
-    else
+    else if (first->kind == ENVELOPE_EVENT)
         require_same_event(&first->event, &second->event);
+    else
+        require_same_resolution(&first->resolution, &second->resolution);
     require_envelope_keeps_unknown(bytes, buf_span(&out));
     encode(second, &again);
     require_same_text(buf_span(&out), buf_span(&again));

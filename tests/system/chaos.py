@@ -10,6 +10,7 @@ import random
 import shutil
 import signal
 import time
+import uuid
 
 import processes
 from load import Load
@@ -23,12 +24,20 @@ KINDS = [
     ("probe.call", {"simulate": "fail=1"}, [], 0.1),
     ("ledger.post", {"account": "1", "cents": 1}, ["--key", "account-{{n}}"], 0.1),
     ("ledger.post", {"account": "2", "cents": 1}, ["--key", "account-2"], 0.02),
-    ("probe.call", {"simulate": "status=400"}, [], 0.08),
+    ("probe.call", {"simulate": "status=400"}, [], 0.05),
+    ("sentence.make", {"seed": 8}, ["--delay", "2500ms"], 0.03),  # waits with the delayer
 ]
+# What a client may be told whatever dies; 0 is a connection that broke. Whether a 404 or 410 is right is the checker's.
+HONEST = {"submitted": {0, 200, 202, 429, 503}, "read": {0, 200, 304, 404, 410, 429, 503}}
+GRACE = "3s"  # after who died is back: what a rebalance hands on has two seconds to end, and no call of these takes as long
 PLAIN = 2  # so many of them, the first ones, are done at once: how late they end tells how long a fault was felt
-STOP_S = 6  # longer than the session of a worker on a broker of our own, which is 4 s
+STOP_S = 5  # longer than the session of a worker on a broker of our own, which is 4 s
 DRAIN_S = 90
 READS_MAX = 500
+RATE_MIN = 300  # jobs/s that must have been brought in where a promise says under which load it is kept
+# What a machine may add to a promised bound on which brokers, daemons and the load share two cores: what is measured is when a
+# client of the same machine was told.
+SLACK_MS = 2000
 USUAL_MS = 1000  # a plain job that takes longer has felt something
 UNDER_WAY_MS = 1000  # a plain job that was submitted so long before a fault may still have been under way
 
@@ -42,24 +51,73 @@ def percentile(values, share):
     return ordered[min(len(ordered) - 1, int(len(ordered) * share))] if ordered else 0
 
 
+def digest(body):
+    """Of an answer, as the loads write it down: FNV-1a, 64 bits."""
+    value = 0xcbf29ce484222325
+    for byte in body:
+        value = (value ^ byte) * 0x100000001b3 & (1 << 64) - 1
+    return f"{value:016x}"
+
+
+def judge(stack, path, lines, ledger, *options):
+    """The checker's verdict on these lines, which it finds in `path`."""
+    ordered = sorted(lines, key=lambda line: line["begin"] if line["do"] in ("submit", "fault") else line["end"])
+    path.write_text("".join(json.dumps(line) + "\n" for line in ordered))
+    done = stack.errand("verdict", "--history", path, "--ledger", ledger, "--view", "-o", "json", *options, check=False,
+                        limit_s=300)
+    assert done.stdout, done.stderr
+    return json.loads(done.stdout)
+
+
+def submit_told(stack, lines, job_type, payload, headers=None, session=None):
+    """Submits a job and adds what was done and told to `lines`, a history; returns the response."""
+    request, begin = f"told-{uuid.uuid4().hex}", now_ms()
+    lines.append({"do": "submit", "request": request, "begin": begin})
+    answer = (session or stack.http).post(f"{stack.url}/v1/jobs", json={"type": job_type, "payload": payload}, timeout=60,
+                                          headers={"X-Request-Id": request, **(headers or {})})
+    line = {"do": "submitted", "request": request, "begin": begin, "end": now_ms(), "status": answer.status_code}
+    told = answer.json()
+    lines.append(line | ({"id": told["id"]} if answer.status_code in (200, 202) else {"code": told["code"]}))
+    return answer
+
+
+def mark(stack, folder):
+    """For a stack that others have used before: what came before now is not judged. Given to Chaos as `since`."""
+    path = folder / "since.json"
+    path.write_text(stack.errand("verdict", "--mark").stdout)
+    return "--since", path
+
+
+def told(fault):
+    return f"{fault['what']} {fault['name']}"
+
+
 class Chaos:
     """Use as a context: the loads run inside, the verdict is asked for after it."""
 
-    def __init__(self, stack, folder, rate, duration_s, seed):
+    def __init__(self, stack, folder, rate, duration_s, seed, kinds=None, since=()):
         self.stack = stack
+        self.since = since
         self.folder = folder
         self.chance = random.Random(seed)
         self.faults = []
+        self.others = []  # what clients beside the loads, and the test itself, wrote down
         self.called = []  # what third parties that are gone have seen
+        self.seen_bytes, self.begun, self.ended = {}, {}, {}  # what lives() has read
         print(f"seed {seed}")
         self.loads = [
             Load(stack, job_type, payload, folder / f"ids-{i}", rate=max(1, round(rate * share)), duration_s=duration_s,
                  options=["--mode", "e2e", "--history", str(folder / f"history-{i}"), *options])
-            for i, (job_type, payload, options, share) in enumerate(KINDS)]
+            for i, (job_type, payload, options, share) in enumerate(kinds or KINDS)]
 
     def __enter__(self):
         self.loads[0].wait_accepted(self.chance.randrange(20, 60))
         return self
+
+    def end_loads(self):
+        """They have lasted long enough: nothing more is submitted."""
+        for load in self.loads:
+            load.process.send_signal(signal.SIGINT)
 
     def __exit__(self, kind, error, trace):
         self.ids = [load.finish() for load in self.loads] if kind is None else []
@@ -67,6 +125,11 @@ class Chaos:
             if load.process.poll() is None:
                 load.process.kill()
                 load.process.communicate()
+
+    def ask(self):
+        """One submission of the test's own, which takes its place in the history; returns the response."""
+        job_type, payload, _, _ = KINDS[0]
+        return submit_told(self.stack, self.others, job_type, payload)
 
     # --- faults ------------------------------------------------------------------------------------------------
 
@@ -88,18 +151,34 @@ class Chaos:
             pids = {name: self.stack.signal(name, signal.SIGKILL) for name in names}
             for name, pid in pids.items():
                 wait_until(lambda pid=pid: not processes.is_alive(pid), 10, f"{name} ends after SIGKILL")
-        for name, pid in pids.items():
-            self.stack.wait_restarted(name, pid, deadline_s=60)
+            for name, pid in pids.items():
+                self.stack.wait_restarted(name, pid, deadline_s=60)
 
-    def stop(self, *names, for_s):
-        """SIGSTOP, and on with it after so long: whoever took over meanwhile meets it."""
+    @contextlib.contextmanager
+    def away(self, *names):
+        """kill -9, and they stay away while the body runs; over when all are ready again."""
+        with self.fault("kill", "+".join(names)):
+            with self.stack.nobody_restarted():
+                pids = {name: self.stack.kill(name) for name in names}
+                yield
+            for name, pid in pids.items():
+                self.stack.wait_restarted(name, pid, deadline_s=60)
+
+    @contextlib.contextmanager
+    def stopped(self, *names):
+        """SIGSTOP, and on with it after the body."""
         with self.fault("stop", "+".join(names)):
             pids = [self.stack.signal(name, signal.SIGSTOP) for name in names]
             try:
-                self.let_run(for_s)
+                yield
             finally:
                 for pid in pids:
                     os.kill(pid, signal.SIGCONT)
+
+    def stop(self, *names, for_s):
+        """Whoever took over meanwhile meets it afterwards."""
+        with self.stopped(*names):
+            self.let_run(for_s)
 
     def restart(self, name):
         """As a deployment does: SIGTERM, and a new one."""
@@ -114,7 +193,7 @@ class Chaos:
     def lose_redis(self, dump=None):
         """Redis is killed and comes back empty, or with what was copied to the folder `dump` before."""
         files = os.path.join(self.stack.folder, "redis", "appendonlydir")
-        with self.fault("kill", "redis"):
+        with self.fault("set back" if dump else "empty", "redis"):
             with self.stack.nobody_restarted():  # not before its files are changed
                 pid = self.stack.kill("redis")
                 shutil.rmtree(files)
@@ -165,16 +244,26 @@ class Chaos:
             lines += [json.loads(line) for line in (self.folder / f"history-{i}").read_text().splitlines()]
         return lines
 
+    def answers(self, begin_ms, end_ms):
+        """To what the loads submitted between these moments: (whether it was accepted, how many ms that took)."""
+        return [(line["status"] in (200, 202), line["end"] - line["begin"]) for line in self.history()
+                if line["do"] == "submitted" and begin_ms <= line["begin"] <= end_ms]
+
     def read_again(self):
         """Some of all jobs are read once more, now that all is over."""
         ids = [job_id for ids in self.ids for job_id in ids]
+        return self.read(self.chance.sample(ids, min(READS_MAX, len(ids))))
+
+    def read(self, ids):
+        """What is told of these jobs now, as lines of a history."""
         lines = []
-        for job_id in self.chance.sample(ids, min(READS_MAX, len(ids))):
+        for job_id in ids:
             begin = now_ms()
             response = self.stack.read(job_id)
             line = {"do": "read", "id": job_id, "begin": begin, "end": now_ms(), "status": response.status_code}
             if response.status_code == 200:
                 line["state"] = response.json()["state"]
+                line["digest"] = digest(response.content)
                 if response.headers["ETag"].strip('"').isdigit():
                     line["version"] = int(response.headers["ETag"].strip('"'))
             lines.append(line)
@@ -186,15 +275,12 @@ class Chaos:
             if not name.startswith(("broker", "redis")):
                 wait_until(lambda name=name: self.stack.is_ready(name), 60, f"{name} is ready")
         path = self.folder / "judged"
-        lines = self.history() + self.faults
+        lines = self.history() + self.others + self.faults
+        wrong = [line for line in lines if line["do"] in ("submitted", "read") and line["status"] not in HONEST[line["do"]]]
+        assert not wrong, wrong[:5]
 
         def judged():
-            ordered = sorted(lines, key=lambda line: line["begin"] if line["do"] in ("submit", "fault") else line["end"])
-            path.write_text("".join(json.dumps(line) + "\n" for line in ordered))
-            done = self.stack.errand("verdict", "--history", path, "--ledger", self.ledger(), "--view",
-                                     "-o", "json", *options, check=False, limit_s=300)
-            assert done.stdout, done.stderr
-            return json.loads(done.stdout)
+            return judge(self.stack, path, lines, self.ledger(), "--grace", GRACE, *self.since, *options)
 
         def ended():
             verdict = judged()
@@ -202,27 +288,43 @@ class Chaos:
         with contextlib.suppress(AssertionError):  # then the verdict says what has not
             wait_until(ended, DRAIN_S, "all that was accepted ends")
         lines += self.read_again()
-        return judged()
+        verdict = judged()
+        assert self.since or not verdict["foreign"], f"{verdict['foreign']} records and calls are of no job that anybody submitted"
+        return verdict
+
+    def rate(self):
+        """Jobs submitted a second, from the first to the last one."""
+        begun = [line["begin"] for line in self.history() if line["do"] == "submitted"]
+        return len(begun) * 1000 / (max(begun) - min(begun))
+
+    def lives(self, kinds=PLAIN):
+        """(when submitted, when seen ended or None) of the jobs of so many kinds that were accepted so far, in ms. Only what was
+        written since it was asked for last is read: asked twice a second, it must not take a core from those it looks at."""
+        for i in range(kinds):
+            with open(self.folder / f"history-{i}", "rb") as file:
+                file.seek(self.seen_bytes.get(i, 0))
+                whole, end, _ = file.read().rpartition(b"\n")
+            self.seen_bytes[i] = self.seen_bytes.get(i, 0) + len(whole + end)
+            for line in map(json.loads, whole.splitlines()):
+                if line["do"] == "submitted" and line["status"] in (200, 202):
+                    self.begun.setdefault(i, {})[line["id"]] = line["begin"]
+                elif line["do"] == "read" and line.get("state") in TERMINAL:
+                    self.ended.setdefault(line["id"], line["end"])
+        return [(at, self.ended.get(job_id)) for i in range(kinds) for job_id, at in self.begun.get(i, {}).items()]
 
     def felt(self, calm_s=0):
         """For every fault that began at least so long after the end of the one before, how plain jobs felt it: what was
         done to whom, the longest that one took which was under way or submitted then, and how long it was felt: from the
         begin to the end of the last one that was submitted after it and took more than a second."""
-        begun, ended = {}, {}
-        for i in range(PLAIN):
-            for line in (json.loads(line) for line in (self.folder / f"history-{i}").read_text().splitlines()):
-                if line["do"] == "submitted" and line["status"] in (200, 202):
-                    begun[line["id"]] = line["begin"]
-                elif line["do"] == "read" and line.get("state") in TERMINAL:
-                    ended.setdefault(line["id"], line["end"])
+        lives = self.lives()
         felt = []
         for before, fault, after in zip([None, *self.faults], self.faults, [*self.faults[1:], None]):
             if before and fault["begin"] - before["end"] < calm_s * 1000:
                 continue
             begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] if after else now_ms())
-            near = [(at, ended[i]) for i, at in begun.items() if i in ended and begin - UNDER_WAY_MS <= at <= end]
+            near = [(at, done) for at, done in lives if done and begin - UNDER_WAY_MS <= at <= end]
             felt.append({
-                "fault": f"{fault['what']} {fault['name']}", "longest_ms": max((done - at for at, done in near), default=0),
+                "fault": told(fault), "longest_ms": max((done - at for at, done in near), default=0),
                 "felt_ms": max((done - begin for at, done in near if at > begin and done - at > USUAL_MS), default=0)})
         return felt
 
@@ -236,3 +338,10 @@ def assert_clean(verdict):
     assert not found(verdict), f"{found(verdict)} among {verdict['jobs']} jobs\n{told}"
     assert verdict["verdict"] == "clean" and verdict["not_judged"] == [], verdict["not_judged"]
     assert verdict["repeats"] <= verdict["repeats_bound"]
+
+
+def assert_honest(response):
+    """A refusal that says why and when to come again."""
+    assert response.status_code == 503, response.text
+    assert response.json()["code"] in ("kafka_unavailable", "outcome_unknown", "overloaded"), response.text
+    assert int(response.headers["Retry-After"]) >= 1

@@ -4,19 +4,19 @@ jobs apart by what they submit; a test that breaks things, or needs a configurat
 SPDX-License-Identifier: Apache-2.0
 """
 import os
+import re
 import shutil
 import sys
 import tempfile
 
 import pytest
-import yaml
 
 sys.path.insert(0, os.path.dirname(__file__))
-from stack import Stack  # noqa: E402 (the path comes first)
+from configuration import LOCAL, TESTS, load, write  # noqa: E402 (the path comes first)
+from stack import Stack  # noqa: E402
 
+RUNNING = []  # stacks
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-LOCAL = os.path.join(ROOT, "infra", "deploy", "local.yaml")
-TESTS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "tests.yaml")
 
 
 def pytest_addoption(parser):
@@ -24,28 +24,48 @@ def pytest_addoption(parser):
     parser.addoption("--tsan-bin", help="programs with the thread sanitizer; without them test_threads.py is not run")
     parser.addoption("--raw-requests", type=int, default=2000, help="broken requests to send (test_raw.py)")
     parser.addoption("--raw-seed", type=int, default=0, help="0: another one each time")
+    parser.addoption("--long", action="store_true", help="storm, delays and rolling restarts at full length")
     parser.addoption("--keep", action="store_true", help="keep the stacks' folders")
+
+
+def pytest_runtest_logreport(report):
+    """A run takes half an hour: what failed can be read at once, in build/system-failures.txt, and what the stacks that ran wrote
+    until then in build/failed/."""
+    if report.failed:
+        kept = os.path.join(ROOT, "build", "failed", re.sub(r"\W+", "-", report.nodeid)[-100:])
+        for number, stack in enumerate(stack for stack in RUNNING if os.path.isdir(os.path.join(stack.folder, "log"))):
+            shutil.copytree(os.path.join(stack.folder, "log"), os.path.join(kept, str(number)), dirs_exist_ok=True)
+        with open(os.path.join(ROOT, "build", "system-failures.txt"), "a", encoding="utf-8") as file:
+            file.write(f"=== {report.nodeid}\n{report.longreprtext}\n{report.capstdout[-4000:]}\n")
 
 
 def pytest_ignore_collect(collection_path, config):
     return True if collection_path.name == "test_threads.py" and not config.getoption("--tsan-bin") else None
 
 
-def merged(base, more):
-    """`more` laid over `base`, maps by their keys."""
-    if not (isinstance(base, dict) and isinstance(more, dict)):
-        return more
-    return {**base, **{name: merged(base.get(name), value) for name, value in more.items()}}
-
-
-def load(path):
-    with open(path, encoding="utf-8") as file:
-        return yaml.safe_load(file)
-
-
 @pytest.fixture(scope="session")
 def bin_folder(request):
     return request.config.getoption("--bin")
+
+
+@pytest.fixture(scope="session")
+def swift_bin(bin_folder):
+    """The programs under test, but those that are used in place of sanitized ones: two cores do not carry 300 jobs/s through these."""
+    sanitized = os.path.abspath(bin_folder) == os.path.join(ROOT, "build", "asan", "bin")
+    return os.path.join(ROOT, "build", "release", "bin") if sanitized else bin_folder
+
+
+@pytest.fixture(scope="session")
+def swift_stack(make_stack, swift_bin):
+    """The stack of two such workers that tests under much load share; each judges what came since its own begin."""
+    stack, finish = make_stack("apache", workers=2, programs=swift_bin)
+    yield stack
+    finish()
+
+
+@pytest.fixture(scope="session")
+def long_run(request):
+    return request.config.getoption("--long")
 
 
 @pytest.fixture(scope="session")
@@ -61,11 +81,13 @@ def make_stack(request, bin_folder, local_config):
     def make(broker, config=None, programs=None, **options):
         folder = tempfile.mkdtemp(prefix="errand-test-")
         path = os.path.join(folder, "given.yaml")
-        with open(path, "w", encoding="utf-8") as file:
-            yaml.safe_dump(merged(merged(local_config, load(TESTS)), config or {}), file, sort_keys=False)
+        write(path, local_config, load(TESTS), config or {})
         stack = Stack(programs or bin_folder, os.path.join(folder, "stack"), broker, config=path, **options)
 
+        RUNNING.append(stack)
+
         def finish():
+            RUNNING.remove(stack)
             stack.finish()
             if not request.config.getoption("--keep"):
                 shutil.rmtree(folder)

@@ -11,15 +11,17 @@ from waiting import wait_until
 
 
 class Load:
-    """`errand load` running beside the test; ids() are those accepted so far. `options` are more of its own."""
+    """`errand load` running beside the test; ids() are those accepted so far. `options` are more of its own.
+    rate=None: those say how many clients there are, each with one job at a time."""
 
     def __init__(self, stack, job_type, payload, path, rate=100, duration_s=10, options=()):
         self.path = path
         self.duration_s = duration_s
         path.touch()
         self.process = subprocess.Popen(
-            [os.path.join(stack.bin_folder, "errand"), "load", job_type, "--dir", stack.folder, "--rate", f"{rate}/s",
-             "--duration", f"{duration_s}s", "--ids", str(path), "-d", json.dumps(payload), "-o", "json", *options],
+            [os.path.join(stack.bin_folder, "errand"), "load", job_type, "--dir", stack.folder,
+             *(["--rate", f"{rate}/s"] if rate else []), "--duration", f"{duration_s}s", "--ids", str(path),
+             "-d", json.dumps(payload), "-o", "json", *options],
             env={**os.environ, **SANITIZER_OPTIONS}, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def ids(self):
@@ -33,6 +35,13 @@ class Load:
         out, err = self.process.communicate(timeout=self.duration_s + 60)
         assert self.ids(), f"nothing was accepted\n{out}\n{err}"
         return self.ids()
+
+
+def submit_many(stack, tmp_path, payload, count):
+    ids = tmp_path / "ids"
+    stack.errand("load", "probe.call", "--connections", 32, "--count", count, "--ids", ids, "-d", json.dumps(payload),
+                 limit_s=120)
+    return [json.loads(line)["id"] for line in ids.read_text().splitlines()]
 
 
 def states(stack, ids):

@@ -1,9 +1,10 @@
-"""What runs, seen through /proc: which processes belong to a stack's folder, and whether one has ended.
+"""What runs, seen through /proc: which processes belong to a stack's folder, and whether one has ended; and a free port.
 
 SPDX-License-Identifier: Apache-2.0
 """
 import os
 import signal
+import socket
 
 
 def _read(path):
@@ -21,10 +22,22 @@ def _link(path):
         return ""
 
 
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
 def is_alive(pid):
     """A zombie has ended: only its parent has not looked yet."""
     stat = _read(f"/proc/{pid}/stat")
     return bool(stat) and stat.rpartition(b")")[2].split()[0] != b"Z"
+
+
+def catches(pid, number):
+    """Whether the process has a handler for the signal."""
+    caught = [line.split()[1] for line in _read(f"/proc/{pid}/status").splitlines() if line.startswith(b"SigCgt:")]
+    return bool(caught) and int(caught[0], 16) >> (number - 1) & 1 == 1
 
 
 def of_folder(folder):

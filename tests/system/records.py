@@ -80,16 +80,18 @@ def committed(stack, group, topic, partition=0):
 
 
 def set_record_limit(stack, topic, size):
-    """How large a record the topic takes; None: as declared. Returns once the broker acts so."""
+    """How large a record the topic takes; None: as the broker has it. Returns once the broker acts so: how large it was before."""
     operation = AlterConfigOpType.DELETE if size is None else AlterConfigOpType.SET
     entry = ConfigEntry("max.message.bytes", str(size or ""), incremental_operation=operation)
     admin = AdminClient({"bootstrap.servers": stack.brokers()})
+    described = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}")
+    before = int(admin.describe_configs([described])[described].result(20)["max.message.bytes"].value)
     resource = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}", incremental_configs=[entry])
     for future in admin.incremental_alter_configs([resource]).values():
         future.result(20)
-    described = ConfigResource(ResourceType.TOPIC, f"{NAMESPACE}.{topic}")
 
     def acts():
         value = admin.describe_configs([described])[described].result(20)["max.message.bytes"].value
         return (value == str(size)) == (size is not None)
     wait_until(acts, 20, f"{topic} takes records of {size} bytes")
+    return before

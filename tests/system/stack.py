@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import subprocess
+import time
 
 import confluent_kafka
 import redis
@@ -17,6 +18,7 @@ import requests
 import processes
 from waiting import wait_until
 
+IDLE_S = 30  # a connection that was not used for so long is not used again
 UP_LIMIT_S = 180  # the first Apache broker on a machine is fetched from Maven Central
 DOWN_LIMIT_S = 60
 TERMINAL = {"succeeded", "failed", "cancelled", "expired"}
@@ -37,6 +39,7 @@ class Stack:
         self.config = config
         self.options = list(options)
         self.http = requests.Session()
+        self.asked_s = 0
 
     # --- life --------------------------------------------------------------------------------------------------
 
@@ -147,6 +150,11 @@ class Stack:
 
     def request(self, method, path, **options):
         options.setdefault("timeout", 60)
+        # A request must not meet the gateway's end of a connection that has been idle (gateway.idle_timeout, 60 s): nobody
+        # could tell whether it was taken.
+        if time.monotonic() - self.asked_s > IDLE_S:
+            self.http.close()
+        self.asked_s = time.monotonic()
         return self.http.request(method, self.url + path, **options)
 
     def post(self, body, headers=None):

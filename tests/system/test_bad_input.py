@@ -42,17 +42,17 @@ BODIES = [
 
 # proves P-1, P-13
 @pytest.mark.parametrize("body,status,code", [pytest.param(b, s, c, id=name) for name, b, s, c in BODIES])
-def test_a_bad_body_is_refused(embedded_stack, body, status, code):
-    got = problem(embedded_stack.post(body))
+def test_a_bad_body_is_refused(stack, body, status, code):
+    got = problem(stack.post(body))
     assert got[0] == status
     assert code is None or got[1] == code
 
 
 # proves P-1, P-13
-def test_a_refusal_names_the_field_and_the_nearest_name(embedded_stack):
-    response = embedded_stack.post({**GOOD, "type": "sentence.mke"})
+def test_a_refusal_names_the_field_and_the_nearest_name(stack):
+    response = stack.post({**GOOD, "type": "sentence.mke"})
     assert "sentence.make" in response.text
-    response = embedded_stack.post({**GOOD, "lables": {}})
+    response = stack.post({**GOOD, "lables": {}})
     assert "lables" in response.text and "labels" in response.text
 
 
@@ -68,33 +68,33 @@ REQUESTS = [
 
 # proves P-8, P-13
 @pytest.mark.parametrize("method,path,status,code", REQUESTS)
-def test_a_bad_request_is_refused(embedded_stack, method, path, status, code):
-    assert problem(embedded_stack.request(method, path)) == (status, code)
+def test_a_bad_request_is_refused(stack, method, path, status, code):
+    assert problem(stack.request(method, path)) == (status, code)
 
 
 @pytest.mark.parametrize("wait", ["soon", "-1", "", "1e9"])
-def test_a_wait_that_is_no_time_is_refused(embedded_stack, wait):
-    job = embedded_stack.submit(GOOD["type"], GOOD["payload"])
-    assert problem(embedded_stack.read(job["id"], wait_s=wait)) == (400, "invalid_parameter")
+def test_a_wait_that_is_no_time_is_refused(stack, wait):
+    job = stack.submit(GOOD["type"], GOOD["payload"])
+    assert problem(stack.read(job["id"], wait_s=wait)) == (400, "invalid_parameter")
 
 
-def test_another_content_type_is_refused(embedded_stack):
-    response = embedded_stack.request("POST", "/v1/jobs", data=json.dumps(GOOD), headers={"Content-Type": "text/plain"})
+def test_another_content_type_is_refused(stack):
+    response = stack.request("POST", "/v1/jobs", data=json.dumps(GOOD), headers={"Content-Type": "text/plain"})
     assert problem(response) == (415, "unsupported_media_type")
 
 
 # proves P-4
 @pytest.mark.parametrize("key", ["", "x" * 5000])
-def test_a_bad_idempotency_key_is_refused(embedded_stack, key):
-    assert embedded_stack.post(GOOD, {"Idempotency-Key": key}).status_code in (400, 431)
+def test_a_bad_idempotency_key_is_refused(stack, key):
+    assert stack.post(GOOD, {"Idempotency-Key": key}).status_code in (400, 431)
 
 
-def test_a_payload_that_the_rule_refuses_fails_at_once_and_says_why(embedded_stack):
-    job = embedded_stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": -1, "unit_cents": 1}]})
-    done = embedded_stack.wait(job["id"])
+def test_a_payload_that_the_rule_refuses_fails_at_once_and_says_why(stack):
+    job = stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": -1, "unit_cents": 1}]})
+    done = stack.wait(job["id"])
     assert done["state"] == "failed" and done["attempt"] == 1
     assert done["error"]["code"] == "payload_invalid" and "quantity" in done["error"]["detail"]
-    result = embedded_stack.request("GET", f"/v1/jobs/{job['id']}/result")
+    result = stack.request("GET", f"/v1/jobs/{job['id']}/result")
     assert problem(result) == (409, "no_result")
 
 
@@ -109,8 +109,8 @@ RAW = [
 
 # proves P-17
 @pytest.mark.parametrize("text", [pytest.param(text, id=name) for name, text in RAW])
-def test_an_ambiguous_request_is_refused_and_its_connection_closed(embedded_stack, text):
-    host, port = embedded_stack.address("gateway-1").rsplit(":", 1)
+def test_an_ambiguous_request_is_refused_and_its_connection_closed(stack, text):
+    host, port = stack.address("gateway-1").rsplit(":", 1)
     with socket.create_connection((host, int(port)), timeout=10) as connection:
         connection.sendall(text)
         answer = b""
@@ -119,8 +119,8 @@ def test_an_ambiguous_request_is_refused_and_its_connection_closed(embedded_stac
     assert answer == b"" or answer.startswith((b"HTTP/1.1 400", b"HTTP/1.0 400", b"HTTP/1.1 411")), answer[:200]
 
 
-def test_a_client_that_leaves_does_not_matter(embedded_stack):
-    job = embedded_stack.submit("probe.call", {"simulate": "slow=1500"})
+def test_a_client_that_leaves_does_not_matter(stack):
+    job = stack.submit("probe.call", {"simulate": "slow=1500"})
     with pytest.raises(requests.exceptions.ReadTimeout):
-        embedded_stack.request("GET", f"/v1/jobs/{job['id']}", params={"wait": 10}, timeout=0.2)
-    assert embedded_stack.wait(job["id"])["state"] == "succeeded"
+        stack.request("GET", f"/v1/jobs/{job['id']}", params={"wait": 10}, timeout=0.2)
+    assert stack.wait(job["id"])["state"] == "succeeded"

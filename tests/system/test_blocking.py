@@ -1,13 +1,17 @@
-"""A slow job delays only itself: thousands behind it in the same partition pass.
+"""A slow job delays only itself: thousands behind it in the same partition pass. A queue in which much waits delays no
+other queue of the same worker.
 
 SPDX-License-Identifier: Apache-2.0
 """
 import json
 
 from stack import headers_of
+from test_metrics import value
 from waiting import wait_until
 
 BYSTANDERS = 10_000
+HELD_MAX = 4 * 1024 * 1024
+HEAVY = 100_000  # bytes of a payload
 SLOW_S = 30
 
 
@@ -36,3 +40,19 @@ def test_a_failing_job_does_not_hold_up_the_one_behind_it(stack):
     behind = stack.submit("probe.quick", {"subject": "the next one", "seed": 5})
     assert stack.wait(behind["id"])["state"] == "succeeded"
     assert stack.wait(failing["id"])["state"] == "failed"
+
+
+def test_a_queue_that_waits_for_its_third_party_takes_no_other_queues_room(make_stack):
+    stack, finish = make_stack("apache", config={"worker": {"held_max": HELD_MAX}})
+    try:
+        waiting = [stack.submit("probe.call", {"simulate": f"slow={SLOW_S * 1000}", "text": "x" * HEAVY})
+                   for _ in range(HELD_MAX // HEAVY + 10)]
+        before = value(stack, "worker-1", "errand_worker_held_bytes")
+        for _ in range(20):
+            job = stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]},
+                               wait_s=10)
+            assert job["state"] == "succeeded", job
+        assert 0 < before < HELD_MAX * 3 / 4, "half of it is for all, the other half in equal parts"
+        assert stack.get(waiting[0]["id"])["state"] == "running"
+    finally:
+        finish()

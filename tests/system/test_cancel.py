@@ -108,12 +108,28 @@ def test_a_job_that_runs_is_cancelled_and_its_call_is_aborted(stack):
     assert done["error"]["code"] == "cancelled" and "may have acted" in done["error"]["detail"]
     assert done["error"]["attempt"] == 1
 
+    aborted(stack, done)
+
+
+def aborted(stack, done):
+    """The only call of a job that was cancelled ends with it, or soon after."""
     def gone():
-        call, = stack.calls(key=job["id"])
+        call, = stack.calls(key=done["id"])
         return call["state"] == "gone" and call
     call = wait_until(gone, 5, "the third party sees its client go")
     assert call["finished_ms"] / 1000 - instant(done["finished_at"]) < OUTLIVES_S_MAX
     assert not call["executed"]
+
+
+# proves P-22b
+def test_a_job_that_runs_is_aborted_also_when_redis_has_lost_its_claim(stack):
+    job = stack.submit("probe.call", {"simulate": "slow=60000"})
+    in_state(stack, job, "running")
+    assert stack.redis().delete(f"errand:g:{identity(job)}") == 1
+    done = cancelled(stack, job["id"])
+    assert done["error"]["code"] == "cancelled"
+    aborted(stack, done)
+    assert set(ends_of(stack, [job["id"]])[job["id"]]) == {"cancelled"}
 
 
 # proves P-22, P-22d

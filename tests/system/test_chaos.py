@@ -3,40 +3,81 @@ nothing doubled, no answer that went back, no call repeated beyond the bound. `m
 
 SPDX-License-Identifier: Apache-2.0
 """
-import os
+import signal
 
 import pytest
 
-from chaos import STOP_S, Chaos, assert_clean
-from conftest import ROOT
+import processes
+from chaos import RATE_MIN, STOP_S, Chaos, assert_clean
+from groups import members
+from guests import Guests
+from stack import NAMESPACE
+from waiting import wait_until
 
-RELEASE = os.path.join(ROOT, "build", "release", "bin")
-RATE = 60  # jobs/s that two cores carry beside a broker that starts again
+RATE = 320
 SEED = 20
+DAEMONS = ["worker-1", "worker-2", "recorder-1", "delayer-1", "gateway-1"]
 RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
+OLD_S = 1.5  # an old view is there, and is not to be believed
+USUAL_SESSION = "6s"  # on brokers that are not our own
+USUAL_RECOVERY_S = 15
 
 
 @pytest.fixture
-def chaos_stack(fresh_stack):
+def chaos_stack(fresh_stack, swift_bin):
     """With programs as they are used: sanitized ones are late for their sessions while a broker starts beside them, and every
     rebalance of that is a fault that nobody wrote down."""
-    return fresh_stack("apache", workers=2, programs=RELEASE)
+    return fresh_stack("apache", workers=2, programs=swift_bin)
+
+
+def assert_recovered(chaos, limit_s):
+    """A plain job that was under way at a fault, or submitted then, has waited no longer."""
+    felt = chaos.felt()
+    print({one["fault"]: one["longest_ms"] for one in felt}, f"{chaos.rate():.0f} jobs/s")
+    assert max(one["longest_ms"] for one in felt) <= limit_s * 1000, felt
 
 
 # proves P-2, P-21, P-35, P-53
 def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack, tmp_path):
-    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=60, seed=SEED)
+    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=120, seed=SEED)
     with chaos:
-        for kill in (["worker-1"], ["recorder-1", "delayer-1"], ["worker-1", "worker-2"], ["gateway-1"],
-                     ["worker-1", "worker-2", "recorder-1", "delayer-1", "gateway-1"]):
+        for kill in (["worker-1"], ["recorder-1", "delayer-1"], ["worker-1", "worker-2"], ["gateway-1"], DAEMONS):
             chaos.kill(*kill)
-            chaos.let_run(4, 5)
-        for stopped in ("worker-2", "recorder-1"):
-            chaos.stop(stopped, for_s=STOP_S)
-            chaos.let_run(4, 5)
+            chaos.let_run(3, 4)
+        for stopped in (["worker-2"], ["gateway-1", "recorder-1", "delayer-1"], ["worker-1", "worker-2"]):
+            chaos.stop(*stopped, for_s=STOP_S)
+            chaos.let_run(3, 4)
+        chaos.end_loads()
     assert_clean(chaos.verdict())
-    for felt in chaos.felt():
-        assert felt["longest_ms"] <= RECOVERY_S * 1000, chaos.felt()
+    assert chaos.rate() >= RATE_MIN
+    assert_recovered(chaos, RECOVERY_S)
+
+
+# proves P-2, P-21, P-53
+def test_work_goes_on_with_the_sessions_of_other_brokers(chaos_stack, tmp_path):
+    """Workers with longer sessions than those of the stack, which go: one of them is killed, and then both."""
+    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=120, seed=SEED + 3)
+    with Guests(chaos_stack) as guests, chaos:
+        for _ in range(2):
+            guests.come(ERRAND_KAFKA_SESSION_TIMEOUT=USUAL_SESSION)
+        with chaos_stack.nobody_restarted():
+            for pid in [chaos_stack.signal(name, signal.SIGTERM) for name in DAEMONS[:2]]:
+                wait_until(lambda pid=pid: not processes.is_alive(pid), 20, "the stack's own workers have gone")
+            for dying in (1, 2):
+                wait_until(lambda: members(chaos_stack, f"{NAMESPACE}.worker.probe") == {name for name, _ in guests.here}, 30, "the guests do it all")
+                chaos.let_run(2)
+                with chaos.fault("kill", "+".join(name for name, _ in guests.here[:dying])):
+                    for _, process in guests.here[:dying]:
+                        process.kill()
+                        process.wait()
+                    del guests.here[:dying]
+                    for _ in range(dying):
+                        guests.come(ERRAND_KAFKA_SESSION_TIMEOUT=USUAL_SESSION)
+                chaos.let_run(USUAL_RECOVERY_S)
+        chaos.end_loads()
+    assert_clean(chaos.verdict())
+    assert chaos.rate() >= RATE_MIN
+    assert_recovered(chaos, USUAL_RECOVERY_S)
 
 
 # proves P-9, P-52, P-53
@@ -46,12 +87,21 @@ def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
         chaos.flushall()
         chaos.let_run(2, 4)
         dump = chaos.copy_redis()
+        missed = [chaos_stack.wait(chaos.ask().json()["id"])["id"] for _ in range(10)]  # what is copied does not know of these
+        chaos.others += chaos.read(missed)
         chaos.let_run(2, 4)
         chaos.lose_redis()
         chaos.let_run(2, 4)
-        chaos.lose_redis(dump)
+        with chaos.stopped("recorder-1"):  # so long nobody brings it up to date
+            chaos.lose_redis(dump)
+            chaos.others += chaos.read(missed)
+            chaos.let_run(OLD_S)
+            chaos.others += chaos.read(missed)
         chaos.let_run(2, 4)
         chaos.stop("redis", for_s=10)
+        chaos.end_loads()
+    assert_clean(chaos.verdict())
+    assert chaos.rate() >= RATE_MIN
     chaos.flushall()  # and with no load at all
     assert_clean(chaos.verdict())
 
@@ -64,4 +114,6 @@ def test_the_power_is_cut_and_everything_is_as_it_was(chaos_stack, tmp_path):
         chaos.let_run(2, 4)
         chaos.cut_power()
         chaos.let_run(2, 4)
+        chaos.end_loads()
     assert_clean(chaos.verdict())
+    assert chaos.rate() >= RATE_MIN

@@ -83,6 +83,7 @@ def test_a_key_that_is_being_decided_is_a_conflict_until_it_is_too_old(stack):
     accepted = stack.post(body, {"Idempotency-Key": "undecided"})
     assert accepted.status_code == 202
     assert accepted.json()["id"].replace("-", "")[:24] == identity_of_key("rules", "undecided")
+    wait_until(lambda: redis.get(claim).decode().split()[1] == "a", 10, "the claim says that it was accepted")
     assert stack.wait(accepted.json()["id"])["state"] == "succeeded"
 
 

@@ -3,6 +3,10 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
+import fcntl
+import os
+import struct
+import threading
 
 import pytest
 import requests
@@ -81,3 +85,16 @@ def test_down_and_up_again_finds_the_same_jobs(fresh_stack):
     assert not processes.of_folder(stack.folder)
     stack.up()
     assert stack.wait(job["id"]) == done
+
+
+def test_up_waits_for_a_supervisor_that_is_dying(fresh_stack):
+    """A killed process holds its locks until its last thread has ended."""
+    stack = fresh_stack("embedded")
+    stack.down()
+    with open(os.path.join(stack.folder, "lock"), "r+b") as dying:
+        fcntl.fcntl(dying, fcntl.F_OFD_SETLK, struct.pack("hhqqi4x", fcntl.F_WRLCK, os.SEEK_SET, 0, 0, 0))
+        soon = threading.Timer(1, dying.close)
+        soon.start()
+        stack.up()
+        soon.join()
+    assert stack.wait(stack.submit("sentence.make", {"subject": "a stack", "seed": 1})["id"])["state"] == "succeeded"

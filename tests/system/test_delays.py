@@ -8,6 +8,7 @@ import signal
 import time
 from datetime import datetime
 
+from records import committed
 from stack import headers_of
 from waiting import wait_until
 
@@ -36,7 +37,7 @@ def test_a_delayed_job_begins_on_time_and_never_early(stack):
 def test_a_long_delay_waits_in_the_longest_tier_that_fits(stack):
     job = stack.submit("order.price", PAYLOAD, delay="PT12S")
     assert_on_time(stack.wait(job["id"], deadline_s=60))
-    waited = [record for record in stack.kafka("delay.10s") if headers_of(record)["ce_subject"] == job["id"]]
+    waited = [record for record in stack.kafka("delay.10s") if headers_of(record).get("ce_subject") == job["id"]]
     assert len(waited) == 1
 
 
@@ -72,6 +73,28 @@ def test_no_attempt_begins_after_the_deadline_while_redis_is_silent(stack):
             return
         assert instant(ended["started_at"]) <= instant(ended["deadline"])
     raise AssertionError("no deadline came while the gate was asked")
+
+
+# proves P-34, P-34a
+def test_a_command_that_waited_in_a_tier_is_not_begun_beside_its_successor(stack):
+    """It comes again when its worker is restarted, because one before it still runs; by then there is nothing left to wait."""
+    before = stack.submit("probe.call", {"n": 1, "simulate": "slow=20000"})
+    wait_until(lambda: stack.get(before["id"])["state"] == "running", 30, "the one before it runs")
+    job = stack.submit("probe.call", {"n": 1}, delay=4)
+
+    def copies():
+        return [record for record in stack.kafka("commands.probe") if headers_of(record).get("ce_subject") == job["id"]]
+    wait_until(lambda: len(copies()) > 1, 30, "it has come back from its tier")
+    with stack.nobody_restarted():
+        pid = stack.signal("worker-1", signal.SIGTERM)
+        wait_until(lambda at=instant(job["run_at"]): time.time() >= at, 10, "it is due")
+    stack.wait_restarted("worker-1", pid)
+    assert stack.wait(job["id"])["state"] == "succeeded"
+    stack.request("DELETE", f"/v1/jobs/{before['id']}")
+    assert stack.wait(before["id"])["state"] == "cancelled"
+    last = max(record.offset() for record in copies())
+    wait_until(lambda: committed(stack, "worker.probe", "commands.probe") > last, 30, "both copies are done")
+    assert [call["attempt"] for call in stack.calls() if call["idempotency_key"] == job["id"]] == [1]
 
 
 def test_a_time_that_has_passed_is_now(stack):

@@ -8,7 +8,6 @@ import json
 import os
 import re
 import shutil
-import socket
 import stat
 import subprocess
 import sys
@@ -16,8 +15,10 @@ import sys
 import pytest
 import redis
 
-from conftest import LOCAL, ROOT
+from configuration import LOCAL
+from conftest import ROOT
 from dockerfile import DOCKERFILE, instructions
+from processes import free_port
 from waiting import wait_until
 
 DEPLOY = os.path.join(ROOT, "infra", "deploy")
@@ -35,12 +36,6 @@ def tool(name):
 def run(*words, **options):
     return subprocess.run([str(word) for word in words], text=True, capture_output=True, timeout=60, check=False,
                           **options)
-
-
-def free_port():
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return one.getsockname()[1]
 
 
 # --- compose.yaml ------------------------------------------------------------------------------------------------------
@@ -275,17 +270,12 @@ def units(bin_folder, tmp_path):
     return [folder / name for name in names]
 
 
-needs_systemd = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="no systemd-analyze here")
-
-
-@needs_systemd
 def test_the_units_are_right(units):
     for unit in units:
         done = run("systemd-analyze", "--recursive-errors=yes", "verify", unit)
         assert done.returncode == 0 and not done.stderr, done.stderr
 
 
-@needs_systemd
 def test_the_units_leave_little_open(units):
     for unit in units:
         done = run("systemd-analyze", "security", "--offline=true", "--no-pager", unit, env={**os.environ, "LC_ALL": "C"})

@@ -12,6 +12,9 @@ import time
 import uuid
 
 import pytest
+import requests
+
+from processes import free_port
 
 QUICK_S = 2  # an everyday job takes milliseconds; with sanitizers on two busy cores somewhat more
 SECRET = "hunter2-" + uuid.uuid4().hex
@@ -167,3 +170,26 @@ def test_certificates_are_verified_and_secrets_stay_with_their_target(fresh_stac
     job = run("downgraded")
     assert (job["state"], job["error"]["code"]) == ("failed", "target_response_invalid"), job
     assert SECRET not in json.dumps(job) and SECRET not in stack.all_logs()
+
+
+def test_wrong_certificates_of_the_simulator_are_turned_away_before_a_word_is_said(fresh_stack, tmp_path):
+    """Four names of one door (infra/simulator/README.md), all trusted to the same authority."""
+    door, authority = free_port(), tmp_path / "authority.pem"
+    kinds = ("right", "expired", "other", "unknown")
+    targets = {kind: {"base_url": f"https://{kind}.localhost:{door}", "private": True, "ca_file": str(authority)}
+               for kind in kinds}
+    types = {f"door.{kind}": {"queue": "probe", "handler": "call", "retry": {"attempts": 1},
+                              "call": {"target": kind, "path": "/quotes/any"}}
+             for kind in kinds}
+    stack = fresh_stack("embedded", config={"simulator": {"tls_listen": f"127.0.0.1:{door}"}, "targets": targets,
+                                            "types": types})
+    pem = requests.get(f"http://{stack.address('simulator')}/authority.pem", timeout=10)
+    assert pem.status_code == 200
+    authority.write_text(pem.text, encoding="ascii")
+    ended = {kind: stack.wait(stack.submit(f"door.{kind}", {})["id"], deadline_s=60) for kind in kinds}
+    assert ended["right"]["state"] == "succeeded", ended["right"]
+    for kind in kinds[1:]:
+        error = ended[kind]["error"]
+        assert (ended[kind]["state"], error["code"]) == ("failed", "target_unreachable"), ended[kind]
+        assert "certificate" in error["detail"]
+    assert [len(stack.calls(key=job["id"])) for job in ended.values()] == [1, 0, 0, 0]

@@ -10,8 +10,10 @@ import subprocess
 import pytest
 import redis
 
+from chaos import RATE_MIN, Chaos, assert_clean, submit_told
 from waiting import wait_until
 
+RATE = 320
 PASSWORD = "a-test-s-own"
 QUICK = ("sentence.make", {"subject": "a record", "seed": 1})
 
@@ -84,6 +86,47 @@ def test_a_promoted_replica_heals_reads_and_submissions_never_stop(fresh_stack, 
     last = stack.submit(*QUICK, idempotency_key="after the failover", wait_s=10)
     assert last["state"] == "succeeded", "claims, gate and view are on the new master"
     assert second.client.exists(f"errand:r:{last['id'].replace('-', '')[:24]}")
+
+
+def falls_behind(first, second):
+    """The replica hears no more of its master, and keeps what it has."""
+    second.client.config_set("masterauth", "wrong")
+    first.client.client_kill_filter(_type="slave")
+    wait_until(lambda: second.client.info("replication")["master_link_status"] == "down", 20, "the replica is on its own")
+
+
+def done_jobs(stack, lines, count):
+    return [stack.wait(submit_told(stack, lines, *QUICK).json()["id"]) for _ in range(count)]
+
+
+# proves P-9, P-52, P-53
+def test_a_replica_that_is_behind_is_promoted_under_load_and_nobody_sees_a_state_go_back(fresh_stack, swift_bin, pair, tmp_path):
+    first, second = pair
+    addresses = f"127.0.0.1:{first.port},127.0.0.1:{second.port}"
+    stack = fresh_stack("apache", workers=2, programs=swift_bin, options=["--redis", f"redis://:{PASSWORD}@{addresses}"])
+    chaos = Chaos(stack, tmp_path, RATE, duration_s=20, seed=41)
+    with chaos:
+        known = done_jobs(stack, chaos.others, 10)
+        first.client.wait(1, 5000)
+        falls_behind(first, second)
+        chaos.let_run(3)
+        missed = done_jobs(stack, chaos.others, 10)
+        with chaos.fault("failover", "redis"):
+            recorder = stack.signal("recorder-1", signal.SIGSTOP)
+            try:
+                first.kill()
+                chaos.let_run(1)
+                second.client.replicaof("NO", "ONE")
+                wait_until(lambda: all([read_is_true(stack, job) for job in known]), 30, "what the replica has is read as before")
+                assert not any([read_is_true(stack, job) for job in missed]), "the rest cannot be known yet"
+            finally:
+                os.kill(recorder, signal.SIGCONT)
+            wait_until(lambda: all([read_is_true(stack, job) for job in known + missed]), 30, "all is read as before")
+    told = [line["status"] for line in chaos.history() if line["do"] == "submitted"]
+    assert set(told) == {202}, "submissions go on"
+    assert_clean(chaos.verdict())
+    assert chaos.rate() >= RATE_MIN
+    assert all([read_is_true(stack, job) for job in known + missed])
 
 
 # proves P-9, P-52

@@ -94,6 +94,28 @@ def test_the_result_can_be_had_alone(stack):
     assert done["result"]["subtotal_cents"] == 12 * 199
 
 
+# proves P-11
+def test_a_text_is_told_as_text_and_a_content_type_is_sent_once(stack):
+    done = stack.wait(stack.submit("probe.text", {"line": "a line"})["id"])
+    assert done["state"] == "succeeded", done
+    result = stack.request("GET", done["links"]["result"])
+    assert (result.status_code, result.headers["Content-Type"]) == (200, "text/plain; charset=utf-8")
+    assert result.text == done["result"], "the bytes of the answer, as a text"
+    echoed = json.loads(result.text)
+    sent = [header["value"] for header in echoed["headers"] if header["name"].lower() == "content-type"]
+    assert (sent, echoed["body"]) == (["application/x-lines"], '"a line"')
+
+
+# proves P-4
+def test_a_replay_says_so_however_long_it_is_waited_for(stack):
+    key = {"Idempotency-Key": str(uuid.uuid4())}
+    body = {"type": "sentence.make", "payload": {"subject": "a replay", "seed": 3}}
+    assert "Idempotency-Replayed" not in stack.post(body, {**key, "Prefer": "wait=10"}).headers
+    for wait in ({}, {"Prefer": "wait=10"}):
+        again = stack.post(body, {**key, **wait})
+        assert again.headers["Idempotency-Replayed"] == "true", wait
+
+
 # proves P-4, P-5
 def test_the_same_idempotency_key_is_the_same_job(stack):
     key = str(uuid.uuid4())

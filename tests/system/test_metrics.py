@@ -77,7 +77,7 @@ def test_the_dictionary_has_every_metric_and_every_metric_is_told(counted):
 def test_names_follow_the_conventions(counted):
     for families in counted.values():
         for name, (kind, samples) in families.items():
-            assert re.fullmatch("(errand|process)_[a-z0-9_]+", name)
+            assert re.fullmatch("(errand|process|kafka_consumergroup_group|kafka_partition)_[a-z0-9_]+", name)
             assert name.endswith("_total") == (kind == "counter"), name
             assert not re.search("_(counter|gauge|histogram|milliseconds|ms|minutes|kib|mib)(_|$)", name), name
             if kind == "histogram":

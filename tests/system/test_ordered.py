@@ -15,6 +15,7 @@ import uuid
 import pytest
 import requests
 
+from chaos import assert_clean, judge, now_ms
 from stack import headers_of
 from waiting import wait_until
 
@@ -42,6 +43,7 @@ class Submitter:
         self.jobs = {key: [] for key in self.keys}
         self.jobs_each = jobs_each
         self.wrong = []
+        self.lines = []  # of a history
         self.url = stack.url.removeprefix("http://")
         self.threads = [threading.Thread(target=self._submit, args=(self.keys[t::THREADS],)) for t in range(THREADS)]
         for thread in self.threads:
@@ -52,9 +54,14 @@ class Submitter:
         for n in range(self.jobs_each):
             for key in keys:
                 body = {"type": "line.call", "key": key, "payload": {"n": n, "simulate": simulate(n)[0]}}
-                connection.request("POST", "/v1/jobs", json.dumps(body), {"Content-Type": "application/json"})
+                request, begin = f"{key}-{n}", now_ms()
+                connection.request("POST", "/v1/jobs", json.dumps(body),
+                                   {"Content-Type": "application/json", "X-Request-Id": request})
                 answer = connection.getresponse()
                 told = json.loads(answer.read())
+                self.lines += [{"do": "submit", "request": request, "begin": begin},
+                               {"do": "submitted", "request": request, "id": told.get("id"), "begin": begin, "end": now_ms(),
+                                "status": answer.status}]
                 if answer.status != 202:
                     self.wrong.append(told)
                     return
@@ -189,28 +196,36 @@ def test_the_next_one_waits_for_kafka_and_not_only_for_the_call(pair):
 
 
 # proves P-37b, P-37d
-def test_a_killed_worker_and_an_emptied_redis_change_no_order(pair):
+def test_killed_workers_and_an_emptied_redis_change_no_order(pair, tmp_path):
+    """A hundred keys with a hundred jobs each, some of which fail, judged by the checker as well."""
     seed = random.randrange(1 << 30)
     chance = random.Random(seed)
-    submitter = Submitter(pair, jobs_each=JOBS // 2)
+    (tmp_path / "since").write_text(pair.errand("verdict", "--mark").stdout)
+    submitter = Submitter(pair)
     count = KEYS * submitter.jobs_each
-    kill_at, empty_at = (chance.randrange(count // 20, count * 3 // 4) for _ in range(2))
-    harms = sorted([(kill_at, "kill"), (empty_at, "empty")])
+    harms = sorted((chance.randrange(count // 20, count * 3 // 4), harm) for harm in ("kill", "empty", "kill"))
+    faults, killed = [], {}
     for moment, harm in harms:
         wait_until(lambda m=moment: submitter.accepted() >= m or submitter.wrong, 120, f"{moment} jobs are accepted")
+        faults.append({"do": "fault", "what": harm, "name": "worker or redis", "begin": now_ms()})
         if harm == "kill":
             name = chance.choice(WORKERS)
-            pid = pair.kill(name)
+            if name in killed:
+                pair.wait_restarted(name, killed[name])
+            killed[name] = pair.kill(name)
         else:
             pair.redis().flushall()
     jobs = submitter.finish()
     assert_ended_in_order(pair, jobs)
+    assert_clean(judge(pair, tmp_path / "judged", submitter.lines + faults, f"http://{pair.address('simulator')}",
+                       "--since", str(tmp_path / "since")))
     for key, calls in calls_by_key(pair, jobs).items():
         firsts = {}
         for call in calls:
             firsts.setdefault(call["n"], call["started_ms"])
         assert list(firsts) == sorted(firsts), f"{key}: a job was called before an earlier one (seed {seed})"
-    pair.wait_restarted(name, pid)
+    for name, pid in killed.items():
+        pair.wait_restarted(name, pid)
 
 
 # proves P-37e

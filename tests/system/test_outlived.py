@@ -3,15 +3,20 @@ a key that is used again when its job is forgotten stands for a new job, whateve
 
 SPDX-License-Identifier: Apache-2.0
 """
+import os
+import signal
+
 import confluent_kafka
 import pytest
+import requests
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
 from stack import NAMESPACE, headers_of
+from test_metrics import value
 from waiting import wait_until
 
-GROUPS = {"worker.probe": "commands.probe", "recorder": "commands.probe", "delayer": "delay.1s"}
+GROUPS = {"worker.probe": "commands.probe", "recorder.commands": "commands.probe", "delayer": "delay.1s"}
 DAEMONS = ["worker-1", "recorder-1", "delayer-1"]
 # Jobs that are forgotten a few seconds after they were submitted.
 BRIEF = {"queue": "probe", "handler": "call", "example": {}, "max_age": "4s", "retention": "4s",
@@ -23,7 +28,7 @@ PAYLOADS = [{"n": 1}, {"simulate": "status=400"}, {"simulate": "fail=1"}]
 
 @pytest.fixture
 def brief(fresh_stack):
-    return fresh_stack("apache", config={"types": {"probe.brief": BRIEF}})
+    return fresh_stack("apache", config={"types": {"probe.brief": BRIEF}, "worker": {"redelivery_wait": "1m"}})
 
 
 def ends(stack, topic):
@@ -37,8 +42,16 @@ def ends(stack, topic):
         consumer.close()
 
 
-def begin_again(stack):
-    """The groups that read commands are set to the start, as an operator might; returns when all is read once more."""
+def waits(stack):
+    try:
+        return value(stack, "worker-1", "errand_redelivery_waits_total")
+    except (KeyError, requests.RequestException):  # it has not begun yet
+        return 0
+
+
+def begin_again(stack, unknown=0):
+    """The groups that read commands are set to the start, as an operator might; returns when all is read once more. Until the
+    worker has got so many that it cannot know, Redis says nothing."""
     admin = AdminClient({"bootstrap.servers": stack.brokers()})
     pids = {name: stack.pid(name) for name in DAEMONS}
     with stack.nobody_restarted():
@@ -50,6 +63,12 @@ def begin_again(stack):
                        ConsumerGroupState.EMPTY, 60, f"{full} has no members")
             places = [TopicPartition(f"{NAMESPACE}.{topic}", partition, 0) for partition in ends(stack, topic)]
             admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(full, places)])[full].result(20)
+        silent = stack.signal("redis", signal.SIGSTOP) if unknown else None
+    if silent:
+        try:
+            wait_until(lambda: waits(stack) >= unknown, 30, f"{unknown} commands wait for a gate that says nothing")
+        finally:
+            os.kill(silent, signal.SIGCONT)
     for name, pid in pids.items():
         stack.wait_restarted(name, pid)
 
@@ -69,18 +88,20 @@ def test_commands_read_again_call_nobody_and_nothing_comes_back(brief):
     stack = brief
     known = [stack.submit("probe.call", payload) for payload in PAYLOADS * 10]
     jobs = [stack.submit("probe.brief", payload) for payload in PAYLOADS * 10]
-    jobs.append(stack.submit("probe.brief", {"n": 2}, delay=1))
+    jobs.append(stack.submit("probe.brief", {"n": 2}, delay=2.5))  # passes the delayer
     known = {job["id"]: stack.wait(job["id"]) for job in known}
     for job in jobs:
         stack.wait(job["id"])
     calls = len(stack.calls(path="/echo"))
 
     def log():
-        told = {topic: len(stack.kafka(topic)) for topic in ("replies.probe", "commands.probe")}
-        # A dead letter may be written twice: whoever reads a failed job's command again makes sure that it is there.
-        return {**told, "dead.probe": {headers_of(letter)["ce_subject"] for letter in stack.kafka("dead.probe")}}
+        # A dead letter may be written twice: whoever reads a failed job's command again makes sure that it is there. And the
+        # delayer hands on once more what it reads once more.
+        told = {topic: {headers_of(record)["ce_subject"] for record in stack.kafka(topic)} for topic in ("commands.probe", "dead.probe")}
+        return {**told, "replies.probe": len(stack.kafka("replies.probe"))}
     before = log()
-    begin_again(stack)
+    assert stack.kafka("delay.1s")
+    begin_again(stack, unknown=len(known))
     assert len(stack.calls(path="/echo")) == calls and log() == before
     assert {job_id: stack.get(job_id) for job_id in known} == known
     wait_until(lambda: all(stack.read(job["id"]).status_code in (404, 410) for job in jobs), 30, "they are forgotten")

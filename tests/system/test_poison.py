@@ -121,7 +121,7 @@ def test_on_a_delay_topic_they_are_buried(stack):
     offsets = produce(stack, "delay.1s", values.values())
     wait_until(lambda: counted(stack, "delayer-1") - before == len(values), 20, "all are counted")
     assert set(offsets) <= set(buried(stack, "dead.default", "delay.1s"))
-    job = stack.submit("probe.quick", {"subject": "whoever comes after", "seed": 1}, delay="1s")
+    job = stack.submit("probe.quick", {"subject": "whoever comes after", "seed": 1}, delay="2500ms")
     assert stack.wait(job["id"])["state"] == "succeeded"
     wait_until(lambda: committed(stack, "delayer", "delay.1s") > max(offsets), 20, "the group's offset passes all of them")
 

@@ -37,7 +37,7 @@ def test_broken_requests_harm_nobody(request, embedded_stack):
     with ThreadPoolExecutor(AT_ONCE + 1) as pool:
         client = pool.submit(behave)
         try:
-            parts = [pool.submit(raw.run, (host, int(port)), shapes, seed + i, count // AT_ONCE) for i in range(AT_ONCE)]
+            parts = [pool.submit(raw.run, (host, int(port)), shapes, seed + i, -(-count // AT_ONCE)) for i in range(AT_ONCE)]
             found = [one for part in parts for one in part.result()]
         finally:
             over.set()

@@ -18,7 +18,7 @@ QUICK = ("sentence.make", {"subject": "a bystander", "seed": 1})
 
 @pytest.fixture
 def own_stack(fresh_stack):
-    return fresh_stack("embedded", options=["--no-restart"])
+    return fresh_stack("apache", options=["--no-restart"])
 
 
 def readiness(stack, name):
@@ -83,7 +83,7 @@ def test_a_stopping_gateway_finishes_the_requests_it_has(own_stack):
 
 
 def test_a_stopping_worker_finishes_its_calls_and_leaves_the_rest_to_others(fresh_stack):
-    stack = fresh_stack("embedded", workers=2)
+    stack = fresh_stack("apache", workers=2)
     jobs = [stack.submit("probe.call", {"simulate": "slow=300"}) for _ in range(20)]
     for name in ("worker-1", "worker-2"):
         pid = stack.signal(name, signal.SIGTERM)

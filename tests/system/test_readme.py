@@ -1,5 +1,5 @@
-"""The README is true: its shell blocks run one after the other in one shell, as a reader runs them, and print what it
-says; and no link in the documents leads nowhere.
+"""The README and the walk through drills are true: their shell blocks run one after the other in one shell, as a reader
+runs them, and print what they say; and no link in the documents leads nowhere.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -34,14 +34,30 @@ BLOCKS = [
     ("idempotency-key", [r"^Idempotency-Replayed: true"]),
     ("qoute.fetch", [r'"code":"unknown_type"', r"did you mean .*quote\.fetch", r'"field":"type"']),
     ("errand types", [r"^sentence\.make +rules ", r"^state +succeeded$", r"Europe/Berlin", r"^state +cancelled$"]),
-    ("fail=2", [r"^state +succeeded$", r"^attempt +3$", r'"simulate": "fail=2"', r"attempt 2 failed"]),
-    ("errand load", [r"^gateway-1 +yes ", r"^worker-1 +yes ", r"^accepted +\d+ ", r"^latency ms +p50 "]),
+    ("fail=2", [r"^state +succeeded$", r"^attempt +3$", r'"simulate": "fail=2"', r"attempt 2 failed", r"^It succeeded .* at attempt 3\.$"]),
+    ("errand load", [r"^gateway-1 +yes ", r"^worker-1 +yes ", r"^accepted +\d+ ", r"^latency ms +p50 ",
+                     r"^errand\.worker\.rules +errand\.commands\.rules .* exact$"]),
+]
+# The same of docs/DRILLS.md.
+WALK = [
+    ("--broker apache", []),
+    ("status=400", [r"^succeeded +700$", r"^exit code 9$", r"target_rejected"]),
+    ("errand replay commands.default\n", [r"^jobs +1000$", r"^weather\.now +1000 +#{40}$", r"^takes +as fast as it goes$"]),
+    ("after-the-outage --execute", [r"^same +700$", r"^differs +300$", r"^new_error +0$", r"^undecided +0$",
+                                    r"^after-the-outage +stopped +errand\.commands\.default +1000$", r" differs +failed target_rejected: .* succeeded "]),
+    ("'/city = Tokyo'", [r"^differs +20$", r"^same +0$"]),
+    ("dead redrive", [r"^redriven +300$", r"balance"]),
+    ("drill rm", []),
 ]
 
 
-def readme():
-    with open(os.path.join(ROOT, "README.md"), encoding="utf-8") as file:
+def document(path):
+    with open(os.path.join(ROOT, path), encoding="utf-8") as file:
         return file.read()
+
+
+def readme():
+    return document("README.md")
 
 
 def runnable(block):
@@ -68,20 +84,28 @@ def reader(request, bin_folder):
         shutil.rmtree(folder)
 
 
-def test_its_commands_do_what_it_says(reader):
-    blocks = BLOCK.findall(readme())
-    assert [words for words, _ in BLOCKS if words not in "".join(blocks)] == [], "BLOCKS names what is gone"
-    assert len(blocks) == len(BLOCKS), "every block of the README has a line in BLOCKS"
+def run_as_a_reader(reader, path, expected):
+    blocks = BLOCK.findall(document(path))
+    assert [words for words, _ in expected if words not in "".join(blocks)] == [], "what is expected names what is gone"
+    assert len(blocks) == len(expected), f"something is expected of every block of {path}"
     clean = {name: value for name, value in os.environ.items() if not name.startswith("ERRAND_")}
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", f"\nprintf '\\n%s\\n' '{BETWEEN}'\n".join(map(runnable, blocks))],
         cwd=reader, env={**clean, **SANITIZER_OPTIONS}, text=True, capture_output=True, timeout=LIMIT_S, check=False)
     assert done.returncode == 0, f"{done.returncode}\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}"
     assert not SANITIZER.search(done.stderr), done.stderr
-    for block, (words, patterns), told in zip(blocks, BLOCKS, done.stdout.split(BETWEEN)):
-        assert words in block, f"the README's blocks are in another order: {words!r} is not in\n{block}"
+    for block, (words, patterns), told in zip(blocks, expected, done.stdout.split(BETWEEN)):
+        assert words in block, f"the blocks of {path} are in another order: {words!r} is not in\n{block}"
         for pattern in patterns:
             assert re.search(pattern, told, re.M), f"no {pattern!r} in what this printed:\n{block}\n{told}"
+
+
+def test_the_readme_does_what_it_says(reader):
+    run_as_a_reader(reader, "README.md", BLOCKS)
+
+
+def test_the_walk_through_drills_does_what_it_says(reader):
+    run_as_a_reader(reader, "docs/DRILLS.md", WALK)
 
 
 def test_it_is_short_enough_to_be_read():

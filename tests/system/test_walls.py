@@ -157,10 +157,9 @@ SHAPES = [
 ]
 
 
-# proves P-17
+# proves P-17, P-14a
 @pytest.mark.parametrize("request_,status", [pytest.param(r, s, id=name) for name, r, s in SHAPES])
 def test_what_can_be_read_in_two_ways_is_refused_and_nothing_behind_it_is_heard(walled, request_, status):
-    """proves P-17"""
     behind = b"GET /v1/types?smuggled HTTP/1.1\r\n" + HOST + b"Connection: close\r\n\r\n"
     answer = ask(walled, request_ + behind)
     assert status_of(answer) == status
@@ -237,7 +236,7 @@ def test_methods(walled):
     wrong = walled.request("PUT", "/v1/types")
     assert (wrong.status_code, wrong.headers["Allow"]) == (405, "GET, HEAD, OPTIONS")
     options = walled.request("OPTIONS", "/v1/jobs")
-    assert (options.status_code, options.headers["Allow"], options.content) == (204, "POST, OPTIONS", b"")
+    assert (options.status_code, options.headers["Allow"], options.content) == (204, "POST, GET, HEAD, OPTIONS", b"")
     head = walled.request("HEAD", "/v1/types")
     assert head.status_code == 200 and head.content == b"" and int(head.headers["Content-Length"]) > 100
 

@@ -244,7 +244,7 @@ static void an_outcome_clears_a_suspect(void **state)
     run(scene);
     assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
     assert_int_equal(ask_one(scene, scene->other, of), GATE_SUSPECT);
-    gate_keep(scene->other, &of, 2, 1234, on_claim, scene);
+    gate_keep(scene->other, &of, &(struct gate_kept){ 2, 1234, true }, on_claim, scene);
     run(scene);
     assert_int_equal(scene->claim, GATE_CLAIM_KEPT);
     assert_int_equal(ask_one(scene, scene->other, of), GATE_AGAIN);
@@ -382,9 +382,51 @@ static enum gate_claim release(struct scene *scene, struct gate *gate, const str
                                uint32_t turn, int64_t offset)
 {
     struct gate_question of = question(id, turn, offset);
-    gate_release(gate, &of, on_claim, scene);
+    gate_release(gate, &of, true, on_claim, scene);
     run(scene);
     return scene->claim;
+}
+
+static void release_unbegun(struct scene *scene, const struct gate_question *of)
+{
+    gate_release(scene->mine, of, false, on_claim, scene);
+    run(scene);
+}
+
+/* proves P-34 */
+static void what_only_waited_is_not_begun_beside_its_successor(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    struct gate_question next = question(&id, 1, 11);
+    of.epoch = next.epoch = 1000;
+    release_unbegun(scene, &of); /* never claimed */
+    assert_int_equal(scene->claim, GATE_CLAIM_KEPT);
+    assert_int_equal(ask_one(scene, scene->other, of), GATE_SUPERSEDED);
+    assert_int_equal(ask_one(scene, scene->other, next), GATE_GO);
+    assert_true(scene->answers[0].unbegun);
+    release_unbegun(scene, &of); /* late: its successor has been taken */
+    assert_int_equal(scene->claim, GATE_CLAIM_GONE);
+    assert_int_equal(ask_one(scene, scene->other, next), GATE_AGAIN);
+}
+
+static void what_became_of_earlier_turns_is_not_made_up(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 1, 10);
+    of.epoch = 1000;
+    release_unbegun(scene, &of);
+    of.turn = 2;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_false(scene->answers[0].unbegun);
+
+    struct id ended = new_id(scene);
+    put_record(scene, &ended, JOB_CANCELLED, 0);
+    of = question(&ended, 0, 12);
+    release_unbegun(scene, &of);
+    assert_int_equal(scene->claim, GATE_CLAIM_GONE);
 }
 
 static void on_cancel(void *arg, enum gate_cancel found)
@@ -409,7 +451,7 @@ static void what_is_kept_is_told_again(void **state)
     of.epoch = 1000;
     assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
     assert_int_equal(scene->answers[0].attempt, 0);
-    gate_keep(scene->mine, &of, 3, 1234567890123, on_claim, scene);
+    gate_keep(scene->mine, &of, &(struct gate_kept){ 3, 1234567890123, true }, on_claim, scene);
     run(scene);
     assert_int_equal(scene->claim, GATE_CLAIM_KEPT);
     for (int i = 0; i < 2; i++) { /* claiming it anew keeps it */
@@ -418,7 +460,7 @@ static void what_is_kept_is_told_again(void **state)
         assert_int_equal(scene->answers[0].attempt, 3);
         assert_int_equal(scene->answers[0].due_at_ms, 1234567890123);
     }
-    gate_keep(scene->other, &of, 4, 1, on_claim, scene);
+    gate_keep(scene->other, &of, &(struct gate_kept){ 4, 1, true }, on_claim, scene);
     run(scene);
     assert_int_equal(scene->claim, GATE_CLAIM_GONE);
 }
@@ -470,6 +512,33 @@ static void a_mark_on_what_runs_is_told_and_kept(void **state)
     assert_true(scene->answers[0].begun);
 }
 
+static void what_was_only_held_has_not_begun(void **state)
+{
+    struct scene *scene = *state;
+    struct id id = new_id(scene);
+    struct gate_question of = question(&id, 0, 10);
+    of.epoch = 1000;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_false(scene->answers[0].unbegun);
+    gate_keep(scene->mine, &of, &(struct gate_kept){ 1, 5, false }, on_claim, scene);
+    run(scene);
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_AGAIN);
+    assert_true(scene->answers[0].unbegun);
+    assert_int_equal(scene->answers[0].due_at_ms, 5);
+    gate_release(scene->mine, &of, false, on_claim, scene);
+    run(scene);
+    assert_int_equal(ask_one(scene, scene->other, of), GATE_SUPERSEDED);
+    of.turn = 1;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_GO);
+    assert_true(scene->answers[0].unbegun);
+    gate_release(scene->mine, &of, false, on_claim, scene);
+    run(scene);
+    assert_int_equal(cancel(scene, &id), GATE_CANCEL_IDLE);
+    of.turn = 2;
+    assert_int_equal(ask_one(scene, scene->mine, of), GATE_CANCELLED);
+    assert_false(scene->answers[0].begun);
+}
+
 static void what_has_ended_is_not_marked(void **state)
 {
     struct scene *scene = *state;
@@ -513,8 +582,11 @@ int main(void)
         cmocka_unit_test(what_is_kept_is_told_again),
         cmocka_unit_test(an_outcome_clears_a_suspect),
         cmocka_unit_test(what_was_handed_on_is_superseded),
+        cmocka_unit_test(what_only_waited_is_not_begun_beside_its_successor),
+        cmocka_unit_test(what_became_of_earlier_turns_is_not_made_up),
         cmocka_unit_test(a_mark_ends_what_has_not_begun),
         cmocka_unit_test(a_mark_on_what_runs_is_told_and_kept),
+        cmocka_unit_test(what_was_only_held_has_not_begun),
         cmocka_unit_test(what_has_ended_is_not_marked),
         cmocka_unit_test(without_redis_the_answer_is_unknown),
     };

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { DEADLINE_MS = 20000, RUNS = 32, RESULT_MAX = 64 };
+enum { DEADLINE_MS = 20000, RUNS = 32, RULE_THREADS = 8, RESULT_MAX = 64 };
 
 static pthread_t loop_thread;
 static sem_t gate;  /* the rule "waits" passes one a post */
@@ -92,7 +92,8 @@ struct scene {
     struct config_type type;
     struct handler *handler;
     size_t left, refused;
-    bool inside; /* of start() */
+    bool inside;   /* of start() */
+    bool looks_up; /* something else asks for a thread, when all jobs have begun */
 };
 
 struct job {
@@ -159,6 +160,18 @@ static void on_outcome(void *arg, const struct outcome *outcome)
         loop_stop(scene->loop);
 }
 
+static void on_look_up(void *arg)
+{
+    (void)arg;
+}
+
+static void on_looked_up(void *arg)
+{
+    (void)arg;
+    for (size_t i = 0; i < RULE_THREADS; i++)
+        sem_post(&gate);
+}
+
 static void run_jobs(struct scene *scene, struct job *jobs, size_t count)
 {
     scene->left = count;
@@ -171,6 +184,8 @@ static void run_jobs(struct scene *scene, struct job *jobs, size_t count)
         assert_non_null(scene->handler->start(scene->handler, &job->command, on_outcome, job));
     }
     scene->inside = false;
+    if (scene->looks_up)
+        loop_work(scene->loop, on_look_up, on_looked_up, NULL);
     loop_run(scene->loop);
 }
 
@@ -207,6 +222,20 @@ static void more_blocking_rules_than_allowed_are_tried_again_later(void **state)
     run_jobs(&scene, jobs, 3);
     assert_int_equal(scene.refused, 1);
     assert_int_equal(jobs[2].code, ERR_OVERLOADED);
+    close_scene(&scene);
+}
+
+/* The rules end only when the look-up behind them has been served. */
+static void rules_that_fill_their_threads_hold_up_no_look_up(void **state)
+{
+    (void)state;
+    struct scene scene;
+    struct job jobs[RULE_THREADS];
+    open_scene(&scene, "waits", RULE_THREADS);
+    scene.looks_up = true;
+    run_jobs(&scene, jobs, RULE_THREADS);
+    for (size_t i = 0; i < RULE_THREADS; i++)
+        assert_int_equal(jobs[i].code, ERR_OK);
     close_scene(&scene);
 }
 
@@ -272,9 +301,11 @@ int main(void)
         cmocka_unit_test(quick_rules_run_on_the_loop),
         cmocka_unit_test(blocking_rules_run_elsewhere_and_each_has_its_own_result),
         cmocka_unit_test(more_blocking_rules_than_allowed_are_tried_again_later),
+        cmocka_unit_test(rules_that_fill_their_threads_hold_up_no_look_up),
         cmocka_unit_test(a_blocking_rule_may_outlast_its_handler),
         cmocka_unit_test(what_has_not_begun_does_not_begin_when_its_handler_has_gone),
         cmocka_unit_test(a_rule_that_is_not_there_is_a_mistake_of_the_configuration),
     };
+    loop_pool_more(RULE_THREADS);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -183,6 +183,27 @@ static void test_a_call_that_says_nothing_gives_its_probe_back(void **state)
     assert_int_equal(scene.lease.in_flight, 0);
 }
 
+static void test_a_probe_that_comes_back_during_an_exchange_is_not_lost(void **state)
+{
+    (void)state;
+    for (int64_t epoch = 3; epoch <= 4; epoch++) {
+        struct scene scene;
+        begin(&scene, &(struct config_target){ .breaker = breaker });
+        struct target_grant grant = {
+            .state = BREAKER_HALF_OPEN, .epoch = 3, .probes = 1, .workers = 1
+        };
+        (void)target_lease_report(&scene.lease, T0, 1);
+        target_lease_apply(&scene.lease, T0, &grant);
+        struct target_ticket skipped = target_lease_take(&scene.lease);
+        (void)target_lease_report(&scene.lease, T0, 0);
+        target_lease_give_back(&scene.lease, skipped);
+        grant.epoch = epoch;
+        target_lease_apply(&scene.lease, T0, &grant);
+        int64_t probes = epoch == 3 ? 2 : 1; /* those of an epoch end with it */
+        assert_int_equal(target_lease_report(&scene.lease, T0, 0).probes_back, probes);
+    }
+}
+
 static void test_what_an_earlier_epoch_says_is_not_reported(void **state)
 {
     (void)state;
@@ -240,6 +261,7 @@ int main(void)
         cmocka_unit_test(test_without_redis_a_worker_has_a_breaker_of_its_own),
         cmocka_unit_test(test_its_own_breaker_begins_where_the_fleet_stood),
         cmocka_unit_test(test_a_call_that_says_nothing_gives_its_probe_back),
+        cmocka_unit_test(test_a_probe_that_comes_back_during_an_exchange_is_not_lost),
         cmocka_unit_test(test_what_an_earlier_epoch_says_is_not_reported),
         cmocka_unit_test(test_an_exchange_is_due_while_the_target_is_used),
         cmocka_unit_test(test_a_burst_is_a_tenth_of_a_second_unless_given),

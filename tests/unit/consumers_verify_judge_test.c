@@ -186,16 +186,9 @@ static void begin_out_of_order(struct world *world, int job)
     event->event.started_at_ms = event->event.facts.created_at_ms - HOUR_MS;
 }
 
-static void call_again(struct world *world, int job)
-{
-    struct world_call call = *world_last_call(world, job);
-    call.call.started_ms += 3;
-    world->calls[world->call_count++] = call;
-}
-
 static void call_uncounted(struct world *world, int job)
 {
-    call_again(world, job);
+    world_call_again(world, job);
     world->calls[world->call_count - 1].call.attempt = 9;
 }
 
@@ -238,14 +231,14 @@ static const struct falsification {
     { "a retry before its time", begin_early, VERIFY_EARLY, WORLD_RETRY },
     { "a scheduled job before its time", begin_early, VERIFY_EARLY, WORLD_SCHEDULED },
     { "an ordered retry before its time", begin_ordered_early, VERIFY_EARLY, WORLD_POSTPONED },
-    { "an ordered job's call twice", call_again, VERIFY_REPEATED, WORLD_POSTPONED },
+    { "an ordered job's call twice", world_call_again, VERIFY_REPEATED, WORLD_POSTPONED },
     { "an ordered job's call of no attempt", call_uncounted, VERIFY_REPEATED, WORLD_POSTPONED },
     { "a call before its time", call_early, VERIFY_EARLY, WORLD_RETRY },
     { "an attempt after the last moment", begin_late, VERIFY_LATE, WORLD_RULE },
     { "a job before its predecessor's end", begin_out_of_order, VERIFY_ORDER, WORLD_ORDERED },
-    { "a call twice, without a fault", call_again, VERIFY_REPEATED, WORLD_FAILED },
-    { "a call more than the fault excuses", call_again, VERIFY_REPEATED, WORLD_CRASHED },
-    { "a call more than holds announce", call_again, VERIFY_REPEATED, WORLD_HELD },
+    { "a call twice, without a fault", world_call_again, VERIFY_REPEATED, WORLD_FAILED },
+    { "a call more than the fault excuses", world_call_again, VERIFY_REPEATED, WORLD_CRASHED },
+    { "a call more than holds announce", world_call_again, VERIFY_REPEATED, WORLD_HELD },
     { "a call of an attempt that was not asked for", call_uncounted, VERIFY_REPEATED, WORLD_CALL },
     { "success without a call", call_never, VERIFY_UNCALLED, WORLD_CALL },
     { "a failure without a dead letter", leave_unburied, VERIFY_UNBURIED, WORLD_FAILED },
@@ -429,40 +422,12 @@ static void test_503_says_nothing(void **state)
     free(world);
 }
 
-static void test_a_fault_excuses_what_was_open_and_nothing_else(void **state)
-{
-    (void)state;
-    struct world *world = world_new();
-    int job = world_add(world, WORLD_FAILED); /* called at 21, its outcome at 100 */
-    call_again(world, job);
-    int64_t t = world->lines[0].line.begin_ms;
-    struct world_line *fault = &world->lines[world->line_count++];
-    *fault = (struct world_line){ .line = { .kind = HISTORY_FAULT, .what = span_of("kill") },
-                                  .job = -1 };
-    static const struct {
-        int64_t at;
-        bool excuses;
-    } cases[] = { { 5, false }, { 11, true }, { 60, true }, { 105, true }, { 106, false } };
-    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
-        for (size_t j = 0; j < world->line_count; j++) {
-            if (world->lines[j].line.kind == HISTORY_FAULT)
-                world->lines[j].line.begin_ms = t + cases[i].at;
-        }
-        struct verify_judge *judge = world_judge(world);
-        assert_int_equal(verify_judge_counts(judge)->findings, !cases[i].excuses);
-        assert_int_equal(verify_judge_counts(judge)->bound, cases[i].excuses);
-        assert_int_equal(verify_judge_counts(judge)->repeats, 1);
-        verify_judge_free(judge);
-    }
-    free(world);
-}
-
 static void test_a_redirect_is_no_repeat(void **state)
 {
     (void)state;
     struct world *world = world_new();
     int job = world_add(world, WORLD_CALL);
-    call_again(world, job);
+    world_call_again(world, job);
     world->calls[world->call_count - 1].call.path = span_of("/elsewhere");
     assert_clean(world);
     free(world);
@@ -489,7 +454,7 @@ static void test_a_redriven_job_calls_with_the_old_effect_id(void **state)
     world_last_command(world, heir)->command.facts.effect_id = world_id(old);
     world_last_call(world, heir)->call.effect = world_id(old);
     assert_clean(world);
-    call_again(world, heir);
+    world_call_again(world, heir);
     const struct falsification lie = { "one call more", NULL, VERIFY_REPEATED, WORLD_FAILED };
     assert_found(world, old, &lie);
     free(world);
@@ -524,6 +489,21 @@ static void test_a_letter_without_a_name_excuses_one_that_is_missing(void **stat
     verify_judge_dead(judge, NULL);
     assert_int_equal(verify_judge_finish(judge, NULL), ERR_OK);
     assert_int_equal(verify_judge_counts(judge)->by_kind[VERIFY_UNBURIED], 0);
+    verify_judge_free(judge);
+    free(world);
+}
+
+static void test_a_view_that_tells_otherwise_is_found_once_a_job(void **state)
+{
+    (void)state;
+    struct world *world = world_new();
+    struct id id = world_id(world_add(world, WORLD_CALL));
+    struct verify_judge *judge = world_judge(world);
+    const struct verify_place place = { .offset = 7 };
+    verify_judge_view(judge, &id, &place, "another state");
+    verify_judge_view(judge, &id, &place, "other bytes");
+    assert_int_equal(verify_judge_counts(judge)->by_kind[VERIFY_VIEW], 1);
+    assert_string_equal(verify_judge_finding(judge, 0)->text, "another state");
     verify_judge_free(judge);
     free(world);
 }
@@ -565,13 +545,13 @@ int main(void)
         cmocka_unit_test(test_answers_that_overlap_may_come_in_any_order),
         cmocka_unit_test(test_an_older_answer_still_binds_a_slow_reader),
         cmocka_unit_test(test_503_says_nothing),
-        cmocka_unit_test(test_a_fault_excuses_what_was_open_and_nothing_else),
         cmocka_unit_test(test_a_redirect_is_no_repeat),
         cmocka_unit_test(
             test_an_ordered_retry_that_a_crash_left_unannounced_is_announced_by_its_event),
         cmocka_unit_test(test_a_redriven_job_calls_with_the_old_effect_id),
         cmocka_unit_test(test_jobs_from_before_are_not_judged),
         cmocka_unit_test(test_a_letter_without_a_name_excuses_one_that_is_missing),
+        cmocka_unit_test(test_a_view_that_tells_otherwise_is_found_once_a_job),
         cmocka_unit_test(test_lines_that_do_not_fit_are_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

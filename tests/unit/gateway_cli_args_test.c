@@ -9,6 +9,11 @@
 
 #include "gateway/cli/args.h"
 #include "gateway/cli/help.h"
+#include "schemas/mem.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define WORDS_MAX 16
 
@@ -216,6 +221,69 @@ static void check_options(const struct command *of)
     }
 }
 
+/* Whoever prints JSON says which, and its schema is there. */
+static void check_json(const struct command *of)
+{
+    bool prints = false;
+    for (const struct option_spec *o = of->options; o->kind != OPTION_END; o++)
+        prints = prints || strcmp(o->name, "output") == 0;
+    assert_int_equal(prints, of->json != NULL);
+    if (!of->json)
+        return;
+    const char *slash = strchr(of->json, '/');
+    char path[128];
+    assert_non_null(slash);
+    (void)snprintf(path, sizeof path, "docs/json/%.*s-%s.json", (int)(slash - of->json), of->json,
+                   slash + 1);
+    FILE *file = fopen(path, "re");
+    if (!file)
+        fail_msg("%s prints %s, and there is no %s", of->name, of->json, path);
+    (void)fclose(file);
+}
+
+/* The next word as a shell would have it: quotes taken off; NULL at the line's end, a pipe or a
+ * redirection. */
+static char *next_word(char **at)
+{
+    char *from = *at + strspn(*at, " ");
+    if (*from == '\0' || strchr("|>)", *from))
+        return NULL;
+    char *to = from, *word = from, quote = '\0';
+    for (; *from && (quote || !strchr(" )", *from)); from++) {
+        if (*from == quote)
+            quote = '\0';
+        else if (!quote && (*from == '\'' || *from == '"'))
+            quote = *from;
+        else
+            *to++ = *from;
+    }
+    *at = from + (*from != '\0');
+    *to = '\0';
+    return word;
+}
+
+/* Each line is a command line of this very command, and right. */
+static void check_examples(const struct command *of)
+{
+    char *text = mem_dup_text(of->examples), *rest = text, *line = NULL;
+    while ((line = strsep(&rest, "\n")) != NULL) {
+        char *words[64];
+        size_t count = 0, used = 0;
+        char *at = strstr(line, "errand ");
+        assert_non_null(at);
+        at += strlen("errand ");
+        while (count < 64 && (words[count] = next_word(&at)) != NULL)
+            count++;
+        struct args args = { 0 };
+        struct err err = { 0 };
+        assert_ptr_equal(command_find(count, words, &used), of);
+        if (args_parse(&args, of, count - used, words + used, &err) != ERR_OK)
+            fail_msg("an example of %s: %s", of->name, err.text);
+        args_clear(&args);
+    }
+    free(text);
+}
+
 static void test_every_command_is_whole(void **state)
 {
     (void)state;
@@ -228,6 +296,9 @@ static void test_every_command_is_whole(void **state)
         assert_true(known->argument_min <= known->argument_max);
         assert_true((known->argument_max == 0) == (known->arguments[0] == '\0'));
         check_options(known);
+        check_json(known);
+        if (!known->hidden)
+            check_examples(known);
         struct buf text = BUF_INIT(65536);
         help_command(known, &text);
         assert_false(text.overflow);

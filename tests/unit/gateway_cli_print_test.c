@@ -11,6 +11,8 @@
 #include "gateway/cli/load_print.h"
 #include "gateway/cli/log_line.h"
 #include "gateway/cli/output.h"
+#include "gateway/cli/query.h"
+#include "gateway/cli/when.h"
 #include "schemas/json.h"
 #include "schemas/mem.h"
 
@@ -24,6 +26,44 @@ static struct json *parse(const char *text)
     struct err err = { 0 };
     assert_int_equal(json_parse(span_of(text), &limits, &json, &err), ERR_OK);
     return json;
+}
+
+/* --- times --- */
+
+static void expect_when(int64_t from_now_ms, const char *expected)
+{
+    struct buf text = BUF_INIT(64);
+    when_relative(INT64_C(1800000000000) + from_now_ms, INT64_C(1800000000000), &text);
+    assert_string_equal(text.data, expected);
+    buf_free(&text);
+}
+
+static void test_times_are_said_as_people_do(void **state)
+{
+    (void)state;
+    expect_when(0, "now");
+    expect_when(-999, "now");
+    expect_when(999, "now");
+    expect_when(-1000, "1s ago");
+    expect_when(1000, "in 1s");
+    expect_when(-119999, "119s ago");
+    expect_when(-120000, "2m ago");
+    expect_when(7199999, "in 119m");
+    expect_when(7200000, "in 2h");
+    expect_when(-172799999, "47h ago");
+    expect_when(-172800000, "2d ago");
+    expect_when(INT64_C(31536000000), "in 365d");
+}
+
+static void test_a_query_is_encoded(void **state)
+{
+    (void)state;
+    struct buf path = BUF_INIT(256);
+    buf_add_text(&path, "/v1/jobs");
+    query_add(&path, "label", span_of("a b=c&d/\xc3\xbc"));
+    query_add(&path, "type", span_of("a-Z.0_~"));
+    assert_string_equal(path.data, "/v1/jobs?label=a%20b%3Dc%26d%2F%C3%BC&type=a-Z.0_~");
+    buf_free(&path);
 }
 
 /* --- tables --- */
@@ -84,7 +124,7 @@ static void test_a_job_is_told_member_by_member(void **state)
                              "\"labels\":{\"team\":\"blue\"},\"unknown\":1,"
                              "\"error\":{\"code\":\"target_status\",\"detail\":\"503\\nthrice\"}}");
     struct buf text = BUF_INIT(4096);
-    job_print_render(job, false, &text);
+    job_print_render(job, false, false, &text);
     assert_string_equal(text.data, "id           0193\n"
                                    "type         a.b\n"
                                    "state        failed\n"
@@ -266,6 +306,8 @@ static void test_only_a_whole_load_is_a_success(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_times_are_said_as_people_do),
+        cmocka_unit_test(test_a_query_is_encoded),
         cmocka_unit_test(test_columns_are_as_wide_as_they_must_be),
         cmocka_unit_test(test_no_cell_can_steer_the_terminal),
         cmocka_unit_test(test_states_have_colours_and_other_words_have_none),

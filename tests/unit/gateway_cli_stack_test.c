@@ -329,14 +329,22 @@ static void test_a_taken_address_gives_way_to_a_free_one(void **state)
     char first[STACK_ADDRESS_SIZE];
     char second[STACK_ADDRESS_SIZE];
     char third[STACK_ADDRESS_SIZE];
+    struct port_holds holds = { 0 };
     int fd = -1;
     int other = -1;
     assert_int_equal(port_listen("127.0.0.1:0", "", &fd, first, &err), ERR_OK);
     assert_true(port_answers(first, 1000));
     assert_int_equal(port_listen(first, "", &other, second, &err), ERR_OK);
     assert_string_not_equal(first, second);
-    assert_int_equal(port_choose(first, third, &err), ERR_OK);
+    assert_int_equal(port_choose(&holds, first, third, &err), ERR_OK);
     assert_string_not_equal(first, third);
+    assert_int_equal(port_choose(&holds, third, second, &err), ERR_OK);
+    assert_string_not_equal(third, second); /* chosen once, it is taken before anybody uses it */
+    port_holds_let_go(&holds);
+    assert_false(port_answers(third, 1000));
+    assert_int_equal(port_choose(&holds, third, second, &err), ERR_OK);
+    assert_string_equal(third, second);
+    port_holds_let_go(&holds);
     (void)close(fd);
     (void)close(other);
     assert_false(port_answers(first, 1000));
@@ -432,9 +440,11 @@ static void test_three_brokers_know_each_other(void **state)
 {
     const char *folder = *state;
     static const char *const addresses[] = { "127.0.0.1:1001", "127.0.0.1:1002", "127.0.0.1:1003" };
+    struct port_holds holds = { 0 };
     struct err err = { 0 };
     assert_int_equal(stack_prepare(folder, NULL, &err), ERR_OK);
-    assert_int_equal(apache_configure(folder, addresses, 3, &err), ERR_OK);
+    assert_int_equal(apache_configure(folder, addresses, 3, &holds, &err), ERR_OK);
+    port_holds_let_go(&holds);
     char *voters = NULL;
     for (int i = 1; i <= 3; i++) {
         char name[64];
@@ -445,6 +455,10 @@ static void test_three_brokers_know_each_other(void **state)
         (void)snprintf(line, sizeof line, "\nnode.id=%d\n", i);
         assert_non_null(strstr(text.data, line));
         (void)snprintf(line, sizeof line, "PLAINTEXT://%s,", addresses[i - 1]);
+        assert_non_null(strstr(text.data, line));
+        /* No two stand for election at once. */
+        (void)snprintf(line, sizeof line, "\ncontroller.quorum.fetch.timeout.ms=%d\n",
+                       700 + 150 * (i - 1));
         assert_non_null(strstr(text.data, line));
         assert_non_null(strstr(text.data, "\nmin.insync.replicas=2\n"));
         assert_non_null(strstr(text.data, "\noffsets.topic.replication.factor=3\n"));

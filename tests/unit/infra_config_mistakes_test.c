@@ -37,7 +37,8 @@ static void test_unknown_keys(void **state)
         "errand.yaml:5: types.a.call.metod: there is no such key; did you mean method?\n");
     config_fixture_expect(
         "\"a\\nb\": 1\n",
-        "errand.yaml:1: 'a?b': there is no such key; known here are: namespace, kafka, redis, "
+        "errand.yaml:1: 'a?b': there is no such key; known here are: namespace, drillable, kafka, "
+        "redis, "
         "secrets, log, gateway, worker, recorder, delayer, simulator, queues, targets, types\n");
 }
 
@@ -278,6 +279,8 @@ static void test_handlers(void **state)
         { "{call: {target: quotes, path: /, query: {q: \"{{a\"}}}", "types.a.call.query: q: " },
         { "{call: {target: quotes, path: /, expect: [2xx, 503], retry: [503]}}",
           "types.a.call.retry: 503 is in call.expect too" },
+        { "{call: {target: quotes, path: /, retry: [202]}}",
+          "types.a.call.retry: 202 is in call.expect too (2xx)" },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char yaml[512];

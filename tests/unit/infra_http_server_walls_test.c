@@ -11,7 +11,9 @@
 #include "tests/unit/web.h"
 
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -71,6 +73,124 @@ static void test_connections_of_one_address_are_bounded(void **state)
     free(answer);
     for (int i = 0; i < WEB_PER_ADDRESS_MAX; i++)
         close(fds[i]);
+}
+
+static void be_patient(struct web *web)
+{
+    web->config.header_timeout_ms = WEB_WAIT_S * 1000LL; /* with those who say nothing */
+}
+
+/* Opens as many connections as allowed, none of which says anything, from several addresses. */
+static void fill(struct web *web, int fds[WEB_CONNECTIONS_MAX])
+{
+    web_on_loop(web, be_patient);
+    char address[32];
+    for (int i = 0; i < WEB_CONNECTIONS_MAX; i++) {
+        (void)snprintf(address, sizeof address, "127.0.1.%d", 1 + i / (WEB_PER_ADDRESS_MAX / 2));
+        fds[i] = web_connect_from(web, address);
+        assert_true(fds[i] >= 0);
+    }
+}
+
+static void close_all(const int *fds, int count)
+{
+    for (int i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static char *ask_on(int fd, const char *request)
+{
+    web_send(fd, request);
+    return web_read_to_end(fd);
+}
+
+/* proves P-18d */
+static void test_beyond_all_connections_only_what_is_vital_is_answered(void **state)
+{
+    struct web *web = *state;
+    int fds[WEB_CONNECTIONS_MAX];
+    fill(web, fds);
+    char *answer = web_ask(web, "GET /echo HTTP/1.1\r\n" HOST "\r\n");
+    web_expect_has(answer, "HTTP/1.1 200");
+    web_expect_has(answer, "Connection: close\r\n");
+    free(answer);
+    answer = web_ask(web, "POST /big HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab");
+    web_expect_has(answer, "HTTP/1.1 503");
+    web_expect_has(answer, "Retry-After: 1\r\n");
+    web_expect_has(answer, "Connection: close\r\n");
+    web_expect_has(answer, "\"code\":\"overloaded\"");
+    free(answer);
+    /* One that was beyond is like the others once there is room. */
+    int late = web_connect(web);
+    answer = ask_on(fds[0], "GET /echo HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    web_expect_has(answer, "HTTP/1.1 200");
+    free(answer);
+    web_send(late, "POST /big HTTP/1.1\r\n" HOST "Content-Length: 2\r\n\r\nab");
+    web_read_until(late, "body=ab");
+    answer = ask_on(late, "POST /big HTTP/1.1\r\n" HOST CLOSE "Content-Length: 2\r\n\r\ncd");
+    web_expect_has(answer, "body=cd");
+    free(answer);
+    close_all(fds + 1, WEB_CONNECTIONS_MAX - 1);
+}
+
+static void test_those_who_crowd_in_and_say_nothing_make_room(void **state)
+{
+    enum { CROWD = 4 * WEB_CONNECTIONS_MAX };
+    struct web *web = *state;
+    int fds[WEB_CONNECTIONS_MAX];
+    int crowd[CROWD];
+    char address[32];
+    fill(web, fds);
+    for (int i = 0; i < CROWD; i++) {
+        (void)snprintf(address, sizeof address, "127.0.2.%d", 1 + i / (WEB_PER_ADDRESS_MAX / 2));
+        crowd[i] = web_connect_from(web, address);
+        assert_true(crowd[i] >= 0);
+    }
+    web_expect(web, "GET /echo HTTP/1.1\r\n" HOST CLOSE "\r\n", "200", "GET /echo");
+    char *answer = web_read_to_end(crowd[0]); /* the oldest of them has been closed */
+    assert_string_equal(answer, "");
+    free(answer);
+    answer = ask_on(crowd[CROWD - 1], "GET /wait HTTP/1.1\r\n" HOST "\r\n");
+    web_expect_has(answer, "HTTP/1.1 503"); /* the newest has not */
+    free(answer);
+    answer = ask_on(fds[0], "GET /headers HTTP/1.1\r\n" HOST "\r\n");
+    web_expect_has(answer, "HTTP/1.1 201"); /* nor have those who came before the crowd */
+    free(answer);
+    close_all(fds + 1, WEB_CONNECTIONS_MAX - 1);
+    close_all(crowd + 1, CROWD - 2);
+}
+
+static void limit_files(rlim_t wanted, rlim_t *ret_before)
+{
+    struct rlimit files;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &files), 0);
+    *ret_before = files.rlim_cur;
+    files.rlim_cur = wanted;
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &files), 0);
+}
+
+static void reopen(struct web *web)
+{
+    web_close(web);
+    web_open(web, -1);
+}
+
+static void test_no_more_connections_are_held_than_files_may_be_open(void **state)
+{
+    enum { FILES = 160, ROOM = FILES - FILES / 8 - 128 };
+    struct web *web = *state;
+    rlim_t before;
+    limit_files(FILES, &before);
+    web_on_loop(web, be_patient);
+    web_on_loop(web, reopen);
+    limit_files(before, &before);
+    int fds[ROOM];
+    for (int i = 0; i < ROOM; i++)
+        fds[i] = web_connect(web);
+    char *answer = web_ask(web, "GET /headers HTTP/1.1\r\n" HOST CLOSE "\r\n");
+    web_expect_has(answer, "HTTP/1.1 503");
+    free(answer);
+    close_all(fds, ROOM);
 }
 
 static void test_parked_requests_are_bounded(void **state)
@@ -224,6 +344,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WEB(test_headers_are_bounded),
         WEB(test_connections_of_one_address_are_bounded),
+        WEB(test_beyond_all_connections_only_what_is_vital_is_answered),
+        WEB(test_those_who_crowd_in_and_say_nothing_make_room),
+        WEB(test_no_more_connections_are_held_than_files_may_be_open),
         WEB(test_parked_requests_are_bounded),
         WEB(test_a_header_that_drips_is_408),
         WEB(test_a_request_line_that_drips_is_ended),

@@ -59,6 +59,27 @@ static void test_pause_and_resume_lose_and_double_nothing(void **state)
     kafka_rig_expect_values(reader, 0, 0, 2500);
 }
 
+/* Slowed, a record may come with each look that the group needs; let go, all come, in order. */
+static void test_slowed_next_to_nothing_comes_and_then_all_of_it(void **state)
+{
+    struct kafka_rig *rig = *state;
+    struct kafka_reader *reader = &rig->readers[0];
+    kafka_rig_open_producer(rig, 5000, 4 << 20);
+    kafka_rig_produce_range(rig, "one", 0, 2500);
+    kafka_rig_run_until(rig, kafka_rig_answered, 2500);
+    kafka_rig_read_manually(rig, "one", -1);
+    for (size_t at = 300; at <= 2400; at += 700) {
+        reader->slow_at = at;
+        kafka_rig_run_until(rig, kafka_rig_read, at);
+        assert_int_equal(reader->count, at);
+        assert_false(kafka_rig_run_for(rig, kafka_rig_read, at + 100, 600));
+        kafka_consumer_slow(reader->consumer, false);
+    }
+    kafka_rig_run_until(rig, kafka_rig_read, 2500);
+    expect_quiet(rig, 2500);
+    kafka_rig_expect_values(reader, 0, 0, 2500);
+}
+
 static void test_resuming_what_is_not_paused_does_nothing(void **state)
 {
     struct kafka_rig *rig = *state;
@@ -125,10 +146,12 @@ static void test_a_group_shares_commits_and_takes_over(void **state)
     first->commit_at = 100;
     kafka_rig_open_reader(rig, 0, "errand.worker.two", "two");
     assert_false(kafka_consumer_joined(first->consumer));
+    assert_true(kafka_consumer_is_joining(first->consumer));
     kafka_rig_run_until(rig, kafka_rig_read, 100);
     assert_true(kafka_consumer_joined(first->consumer));
-    assert_true(kafka_consumer_polled_ms_ago(first->consumer) < 1000);
+    assert_false(kafka_consumer_is_joining(first->consumer));
     kafka_rig_run_until(rig, committed, 1);
+    assert_false(kafka_consumer_is_committing(first->consumer));
     int64_t committed_offset = first->committed_offset;
     assert_true(committed_offset > 0);
 
@@ -138,6 +161,7 @@ static void test_a_group_shares_commits_and_takes_over(void **state)
     assert_false(kafka_rig_run_for(rig, assigned_to_both, 1, 3000));
     assert_int_equal(first->revoked, 0);
     assert_int_equal(first->partition_count, 2);
+    assert_true(kafka_consumer_is_joining(first->consumer));
     first->hold = false;
     kafka_consumer_release_revoke(first->consumer);
     kafka_consumer_release_revoke(first->consumer);
@@ -185,6 +209,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         TEST(test_pause_and_resume_lose_and_double_nothing),
+        TEST(test_slowed_next_to_nothing_comes_and_then_all_of_it),
         TEST(test_resuming_what_is_not_paused_does_nothing),
         TEST(test_seek_back_and_while_paused),
         TEST(test_manual_assignment_is_replaced),

@@ -148,6 +148,32 @@ static void on_warm(void *arg, enum err_code code, const char *text)
     rig->warm_done = true;
 }
 
+static bool some_time_went_by(struct kafka_rig *rig)
+{
+    (void)rig;
+    return false;
+}
+
+/* librdkafka takes the second one's acknowledgement for the first one's as well. */
+static void test_a_refused_record_is_not_stored_because_the_next_one_is(void **state)
+{
+    struct kafka_rig *rig = *state;
+    kafka_rig_open_producer(rig, 10000, 1 << 20);
+    kafka_producer_warm(rig->producer, (const char *const[]){ "one" }, 1, 10000, on_warm, rig);
+    kafka_rig_run_until(rig, warmed, 0);
+    kafka_mock_refuse_one(rig->mock, 300);
+    kafka_rig_produce_range(rig, "one", 0, 1);
+    (void)kafka_rig_run_for(rig, some_time_went_by, 0, 50); /* it is sent, and has no answer yet */
+    assert_int_equal(rig->acknowledged, 0);
+    kafka_rig_produce_range(rig, "one", 1, 2);
+    kafka_rig_run_until(rig, kafka_rig_answered, 2);
+    assert_int_equal(rig->acknowledged, 2);
+
+    kafka_rig_read_manually(rig, "one", 0);
+    kafka_rig_run_until(rig, kafka_rig_read, 2);
+    assert_int_equal(rig->readers[0].values[0] + rig->readers[0].values[1], 1);
+}
+
 static void test_warming(void **state)
 {
     struct kafka_rig *rig = *state;
@@ -198,6 +224,7 @@ int main(void)
         TEST(test_without_a_broker_a_record_fails_in_time),
         TEST(test_closing_answers_everything),
         TEST(test_a_fatal_error_loses_nothing_and_keeps_the_order),
+        TEST(test_a_refused_record_is_not_stored_because_the_next_one_is),
         TEST(test_warming),
         TEST(test_properties),
     };

@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include <cmocka.h>
 
@@ -44,11 +45,28 @@ static void too_much_is_told(void **state)
     redis_args_free(&args);
 }
 
+static void a_command_is_written_as_redis_reads_it(void **state)
+{
+    (void)state;
+    char long_text[1234];
+    memset(long_text, 'x', sizeof long_text);
+    const struct span argv[] = { { "SET", 3 }, { NULL, 0 }, { "a\0\r\n", 4 }, { long_text, 1234 } };
+    size_t size;
+    char *bytes = redis_args_format(4, argv, &size);
+    static const char head[] = "*4\r\n$3\r\nSET\r\n$0\r\n\r\n$4\r\na\0\r\n\r\n$1234\r\n";
+    assert_int_equal(size, sizeof head - 1 + sizeof long_text + 2);
+    assert_memory_equal(bytes, head, sizeof head - 1);
+    assert_memory_equal(bytes + sizeof head - 1, long_text, sizeof long_text);
+    assert_memory_equal(bytes + size - 2, "\r\n", 2);
+    free(bytes);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(arguments_come_out_as_they_went_in),
         cmocka_unit_test(too_much_is_told),
+        cmocka_unit_test(a_command_is_written_as_redis_reads_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,7 +1,6 @@
 /* The grammar of misbehaviour: what it says, what it refuses, and what it decides call by call.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/simulator/behaviour.h"
-#include "infra/simulator/digits.h"
 #include "schemas/json.h"
 
 #include <setjmp.h>
@@ -156,23 +155,6 @@ static void the_grammar_tells_itself(void **state)
     buf_free(&text);
 }
 
-static void digits_are_digits(void **state)
-{
-    (void)state;
-    int64_t number = 77;
-    assert_true(digits_parse(span_of("0"), &number) && number == 0);
-    assert_true(digits_parse(span_of("007"), &number) && number == 7);
-    assert_true(digits_parse(span_of("999999999999999"), &number) &&
-                number == INT64_C(999999999999999));
-    static const char *const wrong[] = {
-        "", "1000000000000000", "+1", "-1", " 1", "1 ", "1.0", "0x1", "/", ":"
-    };
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
-        assert_false(digits_parse(span_of(wrong[i]), &number));
-    assert_false(digits_parse((struct span){ 0 }, &number));
-    assert_int_equal(number, INT64_C(999999999999999));
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -182,7 +164,6 @@ int main(void)
         cmocka_unit_test(failing_ends_after_so_many_calls),
         cmocka_unit_test(what_is_wrong_is_told),
         cmocka_unit_test(the_grammar_tells_itself),
-        cmocka_unit_test(digits_are_digits),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

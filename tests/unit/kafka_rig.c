@@ -191,11 +191,14 @@ static void on_record(void *arg, const struct kafka_record *record)
     assert_null(kafka_record_header(record, "absent").data);
     if (reader->count == reader->pause_at)
         kafka_partition_pause(record->partition);
+    if (reader->count == reader->slow_at)
+        kafka_consumer_slow(reader->consumer, true);
     if (reader->count == reader->commit_at) {
         struct kafka_offset offset = { .topic = kafka_partition_topic(record->partition),
                                        .partition = kafka_partition_number(record->partition),
                                        .offset = record->offset + 1 };
         kafka_consumer_commit(reader->consumer, &offset, 1);
+        assert_true(kafka_consumer_is_committing(reader->consumer));
     }
 }
 

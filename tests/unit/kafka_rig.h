@@ -22,6 +22,7 @@ struct kafka_reader {
     int values[RECORDS_MAX];
     size_t count;
     int64_t begin_at; /* instead of what the consumer proposes; 0: that */
+    size_t slow_at;   /* slows the consumer when so many were read; 0: never */
     size_t pause_at;  /* pauses the partition when so many were read; 0: never */
     size_t commit_at; /* commits the next offset when so many were read; 0: never */
     size_t committed, revoked, batches;

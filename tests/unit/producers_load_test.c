@@ -89,6 +89,7 @@ static void test_keys_differ_by_job_and_by_run(void **state)
                                           .path = "",
                                           .type = "a",
                                           .payload = span_of("{}"),
+                                          .delay_ms = 2500,
                                           .keyed = true };
     struct load_body *one = load_body_new(&options);
     struct load_body *other = load_body_new(&options);
@@ -102,6 +103,7 @@ static void test_keys_differ_by_job_and_by_run(void **state)
     load_body_submit(one, 1, &request);
     assert_non_null(strstr(request.data, keys[0].data));
     assert_non_null(strstr(request.data, "Host: [::1]:80\r\n"));
+    assert_non_null(strstr(request.data, "\"payload\":{},\"delay\":\"2500ms\"}"));
     for (size_t i = 0; i < 3; i++)
         buf_free(&keys[i]);
     buf_free(&request);
@@ -327,6 +329,34 @@ static void test_what_goes_wrong_is_counted_and_not_sent_again(void **state)
     server_stop(server);
 }
 
+static void test_a_careful_client_sends_again_what_a_closing_connection_lost(void **state)
+{
+    (void)state;
+    struct server *server = server_start(10, 0);
+    struct load_options options = options_for(server);
+    struct load_report *report = MEM_NEW(*report);
+    options.keyed = options.resend = true;
+    options.connections = 1;
+    run(&options, report);
+    assert_int_equal(report->sent, 100);
+    assert_int_equal(report->accepted, 100);
+    assert_int_equal(report->resent, 11);
+    assert_int_equal(server->submitted, 111);
+    assert_int_equal(report->broken, 0);
+    free(report);
+    server_stop(server);
+    server = server_start(1, 0); /* a connection that never answered is another matter */
+    options = options_for(server);
+    report = MEM_NEW(*report);
+    options.keyed = options.resend = true;
+    options.count = 3;
+    run(&options, report);
+    assert_int_equal(report->broken, 3);
+    assert_int_equal(report->resent, 0);
+    free(report);
+    server_stop(server);
+}
+
 struct told {
     unsigned by_kind[HISTORY_KIND_COUNT];
     unsigned accepted, refused, unanswered;
@@ -423,6 +453,7 @@ int main(void)
         cmocka_unit_test(test_a_duration_ends_it),
         cmocka_unit_test(test_finished_jobs_are_waited_for),
         cmocka_unit_test(test_what_goes_wrong_is_counted_and_not_sent_again),
+        cmocka_unit_test(test_a_careful_client_sends_again_what_a_closing_connection_lost),
         cmocka_unit_test(test_a_history_has_every_submission_answer_and_read),
         cmocka_unit_test(test_it_can_be_stopped),
         cmocka_unit_test(test_an_unknown_host_is_told),

@@ -9,11 +9,12 @@
 #include <stdlib.h>
 
 #include <cmocka.h>
+#include <schemas/envelope.pb-c.h>
 
 static const uint8_t fingerprint[JOB_FINGERPRINT_SIZE] = { 9, 8, 7 };
 static const struct job_label labels[] = {
-    { SPAN_LIT("team"), SPAN_LIT("blue") },
-    { SPAN_LIT("empty"), SPAN_LIT("") },
+    { .name = SPAN_LIT("team"), .value = SPAN_LIT("blue") },
+    { .name = SPAN_LIT("empty"), .value = SPAN_LIT("") },
 };
 
 static struct job_facts sample_facts(void)
@@ -38,6 +39,10 @@ static struct job_facts sample_facts(void)
         .request_id = SPAN_LIT("req-1"),
         .origin_partition = 7,
         .origin_offset = 0,
+        .redrive = { .number = 2,
+                     .of = { .bytes = { 3, 2, 3, 4, 5, 6, 0x70, 8, 0x80 } },
+                     .batch = SPAN_LIT("1795709731123-9f86d081"),
+                     .edit = SPAN_LIT("{}") },
     };
 }
 
@@ -86,6 +91,10 @@ static void assert_facts_equal(const struct job_facts *a, const struct job_facts
     assert_int_equal(a->deadline_ms, b->deadline_ms);
     assert_int_equal(a->origin_partition, b->origin_partition);
     assert_int_equal(a->origin_offset, b->origin_offset);
+    assert_int_equal(a->redrive.number, b->redrive.number);
+    assert_memory_equal(&a->redrive.of, &b->redrive.of, sizeof a->redrive.of);
+    assert_true(span_eq(a->redrive.batch, b->redrive.batch) &&
+                span_eq(a->redrive.edit, b->redrive.edit));
     assert_int_equal(a->label_count, b->label_count);
     for (size_t i = 0; i < a->label_count; i++) {
         assert_true(span_eq(a->labels[i].name, b->labels[i].name));
@@ -472,6 +481,42 @@ static void unknown_fields_are_carried_on(void **state)
     buf_free(&bytes);
 }
 
+/* Also in what a command or an event holds: labels, where a job comes from, why it failed. */
+static void unknown_fields_of_inner_messages_are_carried_on(void **state)
+{
+    (void)state;
+    uint8_t value = 42;
+    ProtobufCMessageUnknownField newer = { 100, PROTOBUF_C_WIRE_TYPE_VARINT, 1, &value };
+    struct job_event event = sample_event(JOB_EVENT_FAILED);
+    struct buf bytes = BUF_INIT(ENVELOPE_BYTES_MAX);
+    struct buf again = BUF_INIT(ENVELOPE_BYTES_MAX);
+    assert_int_equal(envelope_encode_event(&event, &bytes, NULL), ERR_OK);
+    Errand__V1__Envelope *told =
+        errand__v1__envelope__unpack(NULL, bytes.size, (const uint8_t *)bytes.data);
+    ProtobufCMessage *const inner[] = { &told->event->facts->labels[1]->base,
+                                        &told->event->facts->redrive->base,
+                                        &told->event->failure->base };
+    for (size_t i = 0; i < 3; i++) {
+        inner[i]->n_unknown_fields = 1;
+        inner[i]->unknown_fields = &newer;
+    }
+    char packed[4096];
+    size_t size = errand__v1__envelope__get_packed_size(told);
+    assert_in_range(size, bytes.size + 9, sizeof packed);
+    (void)errand__v1__envelope__pack(told, (uint8_t *)packed);
+    for (size_t i = 0; i < 3; i++)
+        *inner[i] = (ProtobufCMessage){ .descriptor = inner[i]->descriptor };
+    errand__v1__envelope__free_unpacked(told, NULL);
+
+    struct envelope *envelope;
+    assert_int_equal(envelope_decode((struct span){ packed, size }, &envelope, NULL), ERR_OK);
+    assert_int_equal(envelope_encode_event(&envelope->event, &again, NULL), ERR_OK);
+    assert_true(span_eq(buf_span(&again), (struct span){ packed, size }));
+    envelope_free(envelope);
+    buf_free(&again);
+    buf_free(&bytes);
+}
+
 static void too_large_is_refused_both_ways(void **state)
 {
     (void)state;
@@ -534,6 +579,7 @@ int main(void)
         cmocka_unit_test(a_record_holds_whatever_an_event_held),
         cmocka_unit_test(a_newer_version_is_told_apart),
         cmocka_unit_test(unknown_fields_are_carried_on),
+        cmocka_unit_test(unknown_fields_of_inner_messages_are_carried_on),
         cmocka_unit_test(too_large_is_refused_both_ways),
         cmocka_unit_test(many_small_fields_do_not_grow_large),
     };

@@ -303,6 +303,9 @@ static void states_have_texts_and_letters_of_their_own(void **state)
         assert_true(job_state_parse(span_of(job_state_text((enum job_state)i)), &parsed));
         assert_int_equal(parsed, i);
         bool upper = job_state_letter((enum job_state)i) < 'a';
+        enum job_state back = JOB_STATE_COUNT;
+        assert_true(job_state_of_letter(job_state_letter((enum job_state)i), &back));
+        assert_int_equal(back, i);
         assert_int_equal(upper, job_state_is_terminal((enum job_state)i));
         for (int j = 0; j < i; j++)
             assert_int_not_equal(job_state_letter((enum job_state)i),
@@ -317,9 +320,28 @@ static void states_have_texts_and_letters_of_their_own(void **state)
     assert_string_equal(job_event_text(JOB_EVENT_HELD), "held");
 }
 
+static void test_an_ended_job_keeps_what_readers_are_told(void **state)
+{
+    (void)state;
+    struct job_event started = event(JOB_EVENT_STARTED, 0, 1),
+                     ended = event(JOB_EVENT_FAILED, 0, 1);
+    struct job_record record, after;
+    started.facts.request_id = ended.facts.request_id = span_of("req-1");
+    started.facts.tracestate = ended.facts.tracestate = span_of("a=b");
+    started.facts.traceparent = ended.facts.traceparent = span_of("00-1-2-01");
+    assert_true(fold_event(NULL, &started, 5, &record));
+    assert_string_equal(record.facts.request_id.data, "req-1");
+    assert_string_equal(record.facts.tracestate.data, "a=b");
+    assert_true(fold_event(&record, &ended, 6, &after));
+    assert_int_equal(after.facts.request_id.size, 0);
+    assert_int_equal(after.facts.tracestate.size, 0);
+    assert_string_equal(after.facts.traceparent.data, "00-1-2-01");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_an_ended_job_keeps_what_readers_are_told),
         cmocka_unit_test(every_interleaving_gives_one_record),
         cmocka_unit_test(terminal_is_final_and_moves_are_legal),
         cmocka_unit_test(the_first_terminal_event_wins_whatever_its_turn),

@@ -61,6 +61,41 @@ static void test_ids_rise_when_the_clock_does_not(void **state)
     id_minter_free(minter);
 }
 
+static bool is_even(void *arg, const struct id *id)
+{
+    ++*(int *)arg;
+    return id->bytes[8] % 2 == 0 && id->bytes[9] / 64 == 0; /* the counter's low bits */
+}
+
+static bool never(void *arg, const struct id *id)
+{
+    (void)id;
+    ++*(int *)arg;
+    return false;
+}
+
+static void test_of_the_next_ids_one_is_chosen(void **state)
+{
+    (void)state;
+    struct id_minter *minter = minter_of(secrets, 1);
+    struct id last;
+    int asked = 0;
+    id_mint(minter, NOW_MS, &last);
+    for (int i = 0; i < 100; i++) {
+        struct id id;
+        asked = 0;
+        id_mint_where(minter, NOW_MS, is_even, &asked, &id);
+        assert_in_range(asked, 1, 8);
+        assert_true(is_even(&asked, &id) && id_verify(minter, &id) && compare(&last, &id) < 0);
+        last = id;
+    }
+    asked = 0;
+    id_mint_where(minter, NOW_MS, never, &asked, &last);
+    assert_in_range(asked, ID_TRIES_MAX - 1, ID_TRIES_MAX);
+    assert_true(id_verify(minter, &last));
+    id_minter_free(minter);
+}
+
 /* A counter has 2^20 values: this many ids in one millisecond must pass its wrap at least once. */
 static void test_a_full_counter_borrows_the_next_millisecond(void **state)
 {
@@ -231,6 +266,7 @@ int main(void)
         cmocka_unit_test(test_a_minted_id_is_a_uuid_of_version_7),
         cmocka_unit_test(test_ids_rise_when_the_clock_does_not),
         cmocka_unit_test(test_a_full_counter_borrows_the_next_millisecond),
+        cmocka_unit_test(test_of_the_next_ids_one_is_chosen),
         cmocka_unit_test(test_minters_differ),
         cmocka_unit_test(test_a_derived_id_is_the_same_everywhere),
         cmocka_unit_test(test_a_derived_id_tells_its_parts_apart),

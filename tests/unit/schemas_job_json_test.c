@@ -11,8 +11,8 @@
 #include <cmocka.h>
 
 static const struct job_label labels[] = {
-    { SPAN_LIT("team"), SPAN_LIT("blue \"sky\"") },
-    { SPAN_LIT("b"), SPAN_LIT("") },
+    { .name = SPAN_LIT("team"), .value = SPAN_LIT("blue \"sky\"") },
+    { .name = SPAN_LIT("b"), .value = SPAN_LIT("") },
 };
 
 static struct job_record sample(enum job_state state)

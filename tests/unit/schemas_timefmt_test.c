@@ -264,6 +264,21 @@ static void test_sizes_are_read(void **state)
     expect_each(timefmt_parse_size, cases, COUNT(cases));
 }
 
+static void test_a_time_or_how_long_ago(void **state)
+{
+    (void)state;
+    int64_t ms = 7;
+    assert_true(timefmt_parse_since(span_of("1970-01-01T00:00:01Z"), 5000, &ms));
+    assert_int_equal(ms, 1000);
+    assert_true(timefmt_parse_since(span_of("2s"), 5000, &ms));
+    assert_int_equal(ms, 3000);
+    assert_true(timefmt_parse_since(span_of("1h"), 5000, &ms));
+    assert_int_equal(ms, 0);
+    ms = 7;
+    assert_false(timefmt_parse_since(span_of("soon"), 5000, &ms));
+    assert_int_equal(ms, 7);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +289,7 @@ int main(void)
         cmocka_unit_test(test_durations_are_read),
         cmocka_unit_test(test_durations_are_written),
         cmocka_unit_test(test_sizes_are_read),
+        cmocka_unit_test(test_a_time_or_how_long_ago),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -115,8 +115,12 @@ static void test_groups(void **state)
     buf_add_char(&names, ' ');
     topic_group_recorder(&names, "errand");
     buf_add_char(&names, ' ');
+    topic_group_recorder_commands(&names, "errand");
+    buf_add_char(&names, ' ');
     topic_group_delayer(&names, "errand");
-    assert_string_equal(names.data, "errand.worker.default errand.recorder errand.delayer");
+    assert_string_equal(
+        names.data,
+        "errand.worker.default errand.recorder errand.recorder.commands errand.delayer");
     buf_free(&names);
 }
 

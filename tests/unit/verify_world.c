@@ -364,3 +364,10 @@ struct verify_judge *world_judge(struct world *world)
     assert_int_equal(verify_judge_finish(judge, &err), ERR_OK);
     return judge;
 }
+
+void world_call_again(struct world *world, int job)
+{
+    struct world_call call = *world_last_call(world, job);
+    call.call.started_ms += 3;
+    world->calls[world->call_count++] = call;
+}

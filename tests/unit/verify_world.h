@@ -89,6 +89,8 @@ struct world_line *world_add_read(struct world *world, int job, int64_t at_ms, e
 struct world_event *world_last_event(struct world *world, int job);
 struct world_command *world_last_command(struct world *world, int job);
 struct world_call *world_last_call(struct world *world, int job);
+/* Its last call once more, 3 ms later. */
+void world_call_again(struct world *world, int job);
 /* Sorts the history by time and gives all that was not dropped to a judge. Free the judge. */
 struct verify_judge *world_judge(struct world *world);
 

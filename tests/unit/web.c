@@ -162,6 +162,7 @@ static void on_reset(struct http_request *req, void *arg)
 }
 
 static const struct http_route routes[] = {
+    /* vital: answered beyond WEB_CONNECTIONS_MAX too */
     { "GET", "/echo", on_echo, 0 },
     { "POST", "/echo", on_echo, WEB_BODY_MAX },
     { "POST", "/big", on_echo, SIZE_MAX },
@@ -224,6 +225,7 @@ void web_open(struct web *web, int listen_fd)
         .listen_fd = listen_fd,
         .routes = routes,
         .route_count = sizeof routes / sizeof *routes,
+        .vital_count = 1,
         .arg = web,
         .produces_under = "/jobs",
         .produces = produces,
@@ -242,7 +244,7 @@ static int set_up_with(void **state, const char *listen_at)
     web->metrics = metrics_new();
     web->config = (struct config_http){
         .listen = mem_dup_text(listen_at),
-        .connections_max = 64,
+        .connections_max = WEB_CONNECTIONS_MAX,
         .connection_pool_bytes = CONNECTION_POOL,
         .headers_bytes_max = WEB_HEADERS_BYTES_MAX,
         .header_count_max = WEB_HEADER_COUNT_MAX,

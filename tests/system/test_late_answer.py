@@ -1,0 +1,57 @@
+"""The gate is asked by a new owner whether a command was begun before. It claims the command for the one who asks, and its answer
+comes too late; when it is asked again it tells of that claim.
+
+SPDX-License-Identifier: Apache-2.0
+"""
+import os
+import signal
+
+import pytest
+
+from guests import Guests
+from late_redis import LateRedis
+from load import submit_many
+from stack import headers_of
+from waiting import wait_until
+
+JOBS = 20
+
+
+@pytest.fixture
+def guests(stack):
+    with Guests(stack) as some:
+        yield some
+
+
+def identity(job_id):
+    return job_id.replace("-", "")[:24]
+
+
+# proves P-38f
+def test_what_had_finished_is_not_done_again_because_the_gate_s_answer_was_late(stack, guests, tmp_path):
+    """A worker is told to stop; another, whose Redis is late once, gets its partition. A job that runs keeps it from committing the
+    others, and the view does not know of them."""
+    recorder = stack.signal("recorder-1", signal.SIGSTOP)
+    try:
+        slow = stack.submit("probe.call", {"simulate": "slow=20000"})
+        ids = submit_many(stack, tmp_path, {"n": 1}, JOBS)
+
+        def published():
+            return set(ids) <= {headers_of(record).get("ce_subject") for record in stack.kafka("replies.probe")}
+        wait_until(published, 30, "every outcome is in the log")
+        with LateRedis(stack, identity(ids[0])) as redis, stack.nobody_restarted():
+            pid = stack.signal("worker-1", signal.SIGTERM)
+            guests.come(ERRAND_REDIS_ADDRESSES=f"127.0.0.1:{redis.listen()}")
+            assert redis.asked_again.wait(30)
+            os.kill(recorder, signal.SIGCONT)
+            for job_id in ids:
+                assert stack.wait(job_id)["state"] == "succeeded"
+            stack.request("DELETE", f"/v1/jobs/{slow['id']}")
+            assert stack.wait(slow["id"])["state"] == "cancelled"
+            guests.all[0].terminate()
+            guests.all[0].wait(20)
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    stack.wait_restarted("worker-1", pid)
+    called = [call["idempotency_key"] for call in stack.calls(path="/echo")]
+    assert {job_id: called.count(job_id) for job_id in ids} == dict.fromkeys(ids, 1)
