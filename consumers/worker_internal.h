@@ -67,7 +67,8 @@ struct attempt {
     struct worker_type *type; /* NULL when the type is unknown or the record unreadable */
     uint64_t ticket;
     int64_t offset;
-    size_t bytes;                      /* counted in its queue's and partition's held_bytes */
+    bool again;   /* the same command may have been begun before, from this record or another */
+    size_t bytes; /* counted in its queue's and partition's held_bytes */
     struct envelope *envelope;         /* NULL for a record that could not be read */
     const struct job_command *command; /* in the envelope */
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
@@ -87,8 +88,8 @@ struct attempt {
     bool cancelled;               /* by revoke or shutdown */
     bool suspect;                 /* it may have crashed a worker */
     bool in_child;                /* RUNNING: a child process runs it */
-    bool waited;                  /* for the view, as a redelivery */
-    int64_t redelivered_until_ms; /* monotonic */
+    bool waited;                  /* for the view, as a redelivery, if it had to */
+    int64_t redelivered_until_ms; /* monotonic; 0: did not have to */
     bool called_off;              /* somebody wants the job cancelled */
     bool claimed;                 /* the gate has our claim of this turn, not released */
     bool begun;                   /* this attempt, or maybe one before it */
@@ -109,6 +110,8 @@ struct attempt_list {
     struct attempt *first, *last;
     size_t count;
 };
+/* Behind `after`, which is in the list; first when that is NULL. */
+void attempt_list_insert(struct attempt_list *list, struct attempt *after, struct attempt *attempt);
 void attempt_list_append(struct attempt_list *list, struct attempt *attempt);
 void attempt_list_remove(struct attempt_list *list, struct attempt *attempt);
 

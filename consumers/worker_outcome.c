@@ -96,7 +96,7 @@ static enum err_code publish_next(struct attempt *attempt, struct err *err)
         next.facts.origin_partition = attempt->partition->number;
         next.facts.origin_offset = attempt->offset;
     }
-    return publish_handoff(&attempt->partition->worker->publish, &next, clock_wall_ms(),
+    return publish_handoff(&attempt->partition->worker->publish, &next, attempt->again,
                            on_acknowledged, attempt, err);
 }
 

@@ -13,16 +13,24 @@
 #define ATTEMPT_OVERHEAD_BYTES 3072
 #define EPOCH_RETRY_MS         1000 /* after Redis gave none */
 
-void attempt_list_append(struct attempt_list *list, struct attempt *attempt)
+void attempt_list_insert(struct attempt_list *list, struct attempt *after, struct attempt *attempt)
 {
-    attempt->next = NULL;
-    attempt->previous = list->last;
-    if (list->last)
-        list->last->next = attempt;
+    attempt->next = after ? after->next : list->first;
+    attempt->previous = after;
+    if (after)
+        after->next = attempt;
     else
         list->first = attempt;
-    list->last = attempt;
+    if (attempt->next)
+        attempt->next->previous = attempt;
+    else
+        list->last = attempt;
     list->count++;
+}
+
+void attempt_list_append(struct attempt_list *list, struct attempt *attempt)
+{
+    attempt_list_insert(list, list->last, attempt);
 }
 
 void attempt_list_remove(struct attempt_list *list, struct attempt *attempt)
@@ -505,6 +513,8 @@ void partition_record(void *arg, const struct kafka_record *record)
     struct attempt *attempt = MEM_NEW(*attempt);
     partition_link(partition, attempt);
     attempt->offset = record->offset;
+    attempt->again = record->offset < partition->old_end ||
+                     kafka_record_header(record, TOPIC_HEADER_AGAIN).data != NULL;
     attempt->ticket = window_add(partition->window, record->offset);
     attempt->bytes = record->value.size + ATTEMPT_OVERHEAD_BYTES;
     queue->held_bytes += attempt->bytes;

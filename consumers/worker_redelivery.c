@@ -3,7 +3,8 @@
  * before waits until the view has applied all that was in the log when its partition was assigned,
  * and then the gate is asked again. A gate that does not answer cannot say whether it was begun,
  * and one that was asked twice because its first answer was late tells of our own claim instead of
- * the one before: what lay in the log when the partition was assigned waits in these cases as well.
+ * the one before: what lay in the log when the partition was assigned waits in these cases as well,
+ * and so does what is marked as handed on again.
  * See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
@@ -27,7 +28,7 @@ struct redelivery {
     int64_t *own_ends;          /* behind what this worker published for partitions it had lost */
     struct loop_task ask;
     struct loop_timer *look;
-    struct attempt_list waiting; /* in the order in which they came, so of their limits too */
+    struct attempt_list waiting; /* in the order of their limits */
     bool asking_ends, ends_known, ends_stale;
     bool asking_view;
     bool settled; /* the view has applied all of them */
@@ -198,17 +199,28 @@ static void look(void *arg)
         ask_view(redelivery);
 }
 
+/* Who comes back has less time left than those that came since. */
+static void wait_in_order(struct redelivery *redelivery, struct attempt *attempt)
+{
+    struct attempt *after = redelivery->waiting.last;
+    while (after && after->redelivered_until_ms > attempt->redelivered_until_ms)
+        after = after->previous;
+    attempt_list_insert(&redelivery->waiting, after, attempt);
+}
+
 bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
 {
     struct worker_partition *partition = attempt->partition;
     struct worker *worker = partition->worker;
     struct redelivery *redelivery = partition->queue->redelivery;
     bool unknown = verdict == GATE_UNKNOWN;
-    bool old = attempt->offset < partition->old_end;
-    if (MUTANT(no_redelivery_wait) || attempt->waited ||
-        worker->config->worker.redelivery_wait_ms == 0 ||
-        (verdict == GATE_AGAIN && (!old || MUTANT(own_claim_believed))) ||
-        (unknown && (!old || MUTANT(unknown_begun))))
+    int64_t now_ms = clock_monotonic_ms(), wait_ms = worker->config->worker.redelivery_wait_ms;
+    bool silent_again = unknown && now_ms < attempt->redelivered_until_ms;
+    if (attempt->waited && (!silent_again || MUTANT(second_silence_begun)))
+        return false;
+    if (MUTANT(no_redelivery_wait) || wait_ms == 0 ||
+        (verdict == GATE_AGAIN && (!attempt->again || MUTANT(own_claim_believed))) ||
+        (unknown && (!attempt->again || MUTANT(unknown_begun))))
         return false;
     partition->under_way--;
     if (redelivery->settled && !unknown) { /* since after the gate was asked, perhaps */
@@ -217,9 +229,9 @@ bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
     }
     metric_add(worker->redelivery_waits, 1);
     attempt->state = ATTEMPT_REDELIVERED;
-    attempt->redelivered_until_ms =
-        clock_monotonic_ms() + worker->config->worker.redelivery_wait_ms;
-    attempt_list_append(&redelivery->waiting, attempt);
+    if (!attempt->waited)
+        attempt->redelivered_until_ms = now_ms + wait_ms;
+    wait_in_order(redelivery, attempt);
     if (!redelivery->looking) {
         redelivery->looking = true;
         loop_timer_start(redelivery->look, 0, LOOK_MS);

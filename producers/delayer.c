@@ -43,6 +43,7 @@ static void on_assign(void *arg, struct kafka_partition *handle, const struct ka
         .number = kafka_partition_number(handle),
         .window = window_new(*ret_offset),
         .committed = start->committed,
+        .old_end = start->log_end,
         .references = 1,
     };
     enum topic_kind kind;

@@ -17,6 +17,7 @@ struct held {
     uint64_t ticket;
     int64_t offset;
     int64_t release_at_ms;
+    bool again; /* may have been handed on before, or is a copy of what was */
     size_t bytes;
     struct envelope *envelope; /* NULL: it goes to the dead letters */
     struct err why;
@@ -32,6 +33,7 @@ struct tier_partition {
     int64_t delay_ms;
     struct window *window;
     int64_t committed;
+    int64_t old_end; /* of the log when it was assigned: until there it may be handed on already */
     struct held *first, *last; /* waiting for their time */
     struct held *refused;      /* by Kafka: tried again, behind nobody */
     size_t held_bytes;         /* of both */

@@ -156,8 +156,8 @@ static enum err_code publish(struct held *held)
     if (!held->envelope)
         return bury(held);
     enum err_code code =
-        publish_handoff(&held->partition->delayer->publish, &held->envelope->command,
-                        clock_wall_ms(), on_acknowledged, held, &held->why);
+        publish_handoff(&held->partition->delayer->publish, &held->envelope->command, held->again,
+                        on_acknowledged, held, &held->why);
     if (code != ERR_LIMIT)
         return code;
     condemn_large(held);
@@ -240,6 +240,8 @@ void delayer_record(void *arg, const struct kafka_record *record)
     held->partition = partition;
     held->offset = record->offset;
     held->ticket = window_add(partition->window, record->offset);
+    held->again = record->offset < partition->old_end ||
+                  kafka_record_header(record, TOPIC_HEADER_AGAIN).data != NULL;
     held->bytes = record->value.size + HELD_OVERHEAD_BYTES;
     held->release_at_ms = record->timestamp_ms + partition->delay_ms;
     read_command(held, record);

@@ -1,4 +1,4 @@
-"""A Redis that does what it is asked, and whose answer comes too late, once.
+"""A Redis that does what it is asked, and some of whose answers come too late.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -7,17 +7,16 @@ import threading
 
 from between import PIECE, Between
 
-LATE_S = 0.4  # more than redis.gate_timeout, less than twice as long
-
 
 class LateRedis(Between):
-    """What a connection is answered after it has named `word` for the first time comes late."""
+    """What the nth connection that names `word` is answered after it has done so comes `late[n]` seconds late."""
 
-    def __init__(self, stack, word):
+    def __init__(self, stack, word, late):
         super().__init__()
         host, port = stack.address("redis").rsplit(":", 1)
         self.inner = host, int(port)
         self.word = word.encode()
+        self.late = list(late)
         self.late_until = {}  # by the connection to the client
         self.asked = 0
         self.asked_again = threading.Event()
@@ -26,9 +25,9 @@ class LateRedis(Between):
         while data := await reader.read(PIECE):
             if self.word in data:
                 self.asked += 1
-                if self.asked == 1:
-                    self.late_until[outer] = self.loop.time() + LATE_S
-                else:
+                if self.late and outer not in self.late_until:
+                    self.late_until[outer] = self.loop.time() + self.late.pop(0)
+                if self.asked > 1:
                     self.asked_again.set()
             inner.write(data)
             await inner.drain()

@@ -12,6 +12,7 @@ import requests
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from records import committed
 from stack import NAMESPACE, headers_of
 from test_metrics import value
 from waiting import wait_until
@@ -49,6 +50,17 @@ def waits(stack):
         return 0
 
 
+def set_to_start(stack, groups):
+    """As an operator might, whose daemons are down."""
+    admin = AdminClient({"bootstrap.servers": stack.brokers()})
+    for group, topic in groups.items():
+        full = f"{NAMESPACE}.{group}"
+        wait_until(lambda full=full: admin.describe_consumer_groups([full])[full].result(20).state ==
+                   ConsumerGroupState.EMPTY, 60, f"{full} has no members")
+        places = [TopicPartition(f"{NAMESPACE}.{topic}", partition, 0) for partition in ends(stack, topic)]
+        admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(full, places)])[full].result(20)
+
+
 def begin_again(stack, unknown=0):
     """The groups that read commands are set to the start, as an operator might; returns when all is read once more. Until the
     worker has got so many that it cannot know, Redis says nothing."""
@@ -57,12 +69,7 @@ def begin_again(stack, unknown=0):
     with stack.nobody_restarted():
         for name in DAEMONS:
             stack.kill(name)
-        for group, topic in GROUPS.items():
-            full = f"{NAMESPACE}.{group}"
-            wait_until(lambda full=full: admin.describe_consumer_groups([full])[full].result(20).state ==
-                       ConsumerGroupState.EMPTY, 60, f"{full} has no members")
-            places = [TopicPartition(f"{NAMESPACE}.{topic}", partition, 0) for partition in ends(stack, topic)]
-            admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(full, places)])[full].result(20)
+        set_to_start(stack, GROUPS)
         silent = stack.signal("redis", signal.SIGSTOP) if unknown else None
     if silent:
         try:
@@ -111,6 +118,31 @@ def test_commands_read_again_call_nobody_and_nothing_comes_back(brief):
     assert {job_id: stack.get(job_id) for job_id in known} == known
     assert [stack.redis().exists(f"{NAMESPACE}:{kind}:{job['id'].replace('-', '')[:24]}")
             for job in jobs for kind in "rcg"] == [0] * 3 * len(jobs)
+
+
+# proves P-38f
+def test_a_command_that_its_delayer_hands_on_twice_waits_for_a_gate_that_is_silent(brief):
+    """The second copy lies where nobody has read before. For the worker it is new, but for what the delayer says of it."""
+    stack = brief
+    job = stack.submit("probe.call", {"n": 1}, delay=2.5)
+
+    def copies():
+        return [record for record in stack.kafka("commands.probe") if headers_of(record).get("ce_subject") == job["id"]]
+    stack.wait(job["id"])
+    handed_on = len(copies())
+    silent = stack.signal("redis", signal.SIGSTOP)
+    try:
+        with stack.nobody_restarted():
+            pid = stack.kill("delayer-1")
+            set_to_start(stack, {"delayer": GROUPS["delayer"]})
+        stack.wait_restarted("delayer-1", pid)
+        wait_until(lambda: len(copies()) > handed_on, 30, "it is handed on once more")
+        wait_until(lambda: waits(stack) or len(stack.calls()) > 1, 30, "it waits")
+    finally:
+        os.kill(silent, signal.SIGCONT)
+    last = max(record.offset() for record in copies())
+    wait_until(lambda: committed(stack, "worker.probe", "commands.probe") > last, 30, "both copies are done")
+    assert [call["attempt"] for call in stack.calls() if call["idempotency_key"] == job["id"]] == [1]
 
 
 # proves P-4, P-50, P-53
