@@ -34,7 +34,8 @@ PLAIN = 2  # so many of them, the first ones, are done at once: how late they en
 STOP_S = 5  # longer than the session of a worker on a broker of our own, which is 4 s
 DRAIN_S = 90
 READS_MAX = 500
-RATE_MIN = 300  # jobs/s that must have been brought in where a promise says under which load it is kept
+RATE = 320  # jobs/s that the loads offer where a promise says that it is kept under 300
+RATE_MIN = 240  # on a machine that others use as well, the loads may come later with some; with less than this, a test means nothing
 # What a machine may add to a promised bound on which brokers, daemons and the load share two cores: what is measured is when a
 # client of the same machine was told.
 SLACK_MS = 2000

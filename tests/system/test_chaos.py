@@ -8,13 +8,12 @@ import signal
 import pytest
 
 import processes
-from chaos import RATE_MIN, STOP_S, Chaos, assert_clean
+from chaos import RATE, RATE_MIN, STOP_S, Chaos, assert_clean
 from groups import members
 from guests import Guests
 from stack import NAMESPACE
 from waiting import wait_until
 
-RATE = 320
 SEED = 20
 DAEMONS = ["worker-1", "worker-2", "recorder-1", "delayer-1", "gateway-1"]
 RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies

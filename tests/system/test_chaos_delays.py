@@ -10,12 +10,11 @@ from datetime import datetime, timezone
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
-from chaos import RATE_MIN, Chaos, assert_clean, mark, now_ms, percentile
+from chaos import RATE, RATE_MIN, Chaos, assert_clean, mark, now_ms, percentile
 from client import Client
 from stack import NAMESPACE
 from waiting import wait_until
 
-RATE = 320  # of jobs that are due at once, beside those that are not
 SEED = 50
 CLIENTS = 4
 SUBMITTED_PER_S = 450  # what is let be the least, to know when all are

@@ -7,14 +7,13 @@ import time
 
 import pytest
 
-from chaos import RATE_MIN, SLACK_MS, USUAL_MS, Chaos, assert_clean, mark, now_ms, percentile
+from chaos import RATE, RATE_MIN, SLACK_MS, USUAL_MS, Chaos, assert_clean, mark, now_ms, percentile
 from groups import members
 from guests import Guests
 from member import Member
 from stack import NAMESPACE
 from waiting import wait_until
 
-RATE = 320
 SEED = 40
 COMES_OR_GOES_EVERY_S = 0.5
 GUESTS_MAX = 3

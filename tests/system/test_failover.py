@@ -10,10 +10,9 @@ import subprocess
 import pytest
 import redis
 
-from chaos import RATE_MIN, Chaos, assert_clean, submit_told
+from chaos import RATE, RATE_MIN, Chaos, assert_clean, submit_told
 from waiting import wait_until
 
-RATE = 320
 PASSWORD = "a-test-s-own"
 QUICK = ("sentence.make", {"subject": "a record", "seed": 1})
 

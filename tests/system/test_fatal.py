@@ -6,12 +6,11 @@ SPDX-License-Identifier: Apache-2.0
 import contextlib
 import os
 
-from chaos import Chaos, assert_clean
+from chaos import RATE, Chaos, assert_clean
 from kafka_log import forget_last, most_sent
 from test_metrics import value
 from waiting import wait_until
 
-RATE = 300
 LOAD_S_MAX = 300
 FORGOTTEN = 40  # more batches than a client has under way, so that the next one is out of order
 # Longer than a broker takes to start on any machine: what is tried no longer is numbered anew, and then nothing is fatal.

@@ -3,11 +3,11 @@ so, the gateway takes no more memory than its limits allow, and it passes by its
 
 SPDX-License-Identifier: Apache-2.0
 """
-
 import pytest
 import requests
 
 from beside import Beside
+from chaos import RATE
 from crowd import Crowd
 from load import Load, assert_all_succeed
 from memory import KIB, MIB, Watch, bound
@@ -15,7 +15,6 @@ from waiting import wait_until
 
 DAEMONS = ("gateway-1", "worker-1", "recorder-1", "delayer-1")
 LIMITS = {"send_queue": 2 * MIB, "connection_pool": 24 * KIB, "body_max": 132 * KIB, "senders": 8}
-RATE = 320
 CROWD = 10_000
 SURPLUS = 64  # connections beyond connections_max that are held a while, to be told so
 TYPES = b"GET /v1/types HTTP/1.1\r\nHost: test\r\n\r\n"

@@ -12,13 +12,12 @@ import threading
 import time
 
 import processes
-from chaos import KINDS, RATE_MIN, Chaos, assert_clean, mark
+from chaos import KINDS, RATE, RATE_MIN, Chaos, assert_clean, mark
 from client import Client
 from stack import TERMINAL
 from test_delays import instant
 from waiting import wait_until
 
-RATE = 320
 SEED = 60
 CLIENTS = 12
 PAUSE_S_MAX = 0.1  # of a client, so that some have nothing under way when their connection is closed
