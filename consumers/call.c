@@ -83,19 +83,12 @@ static void mark_statuses(struct call *call)
     }
 }
 
-static const char own_scheme[] = "simulator:";
-
-static bool is_simulator(const struct config_target *target)
-{
-    return strncmp(target->base_url, own_scheme, strlen(own_scheme)) == 0;
-}
-
 static char *base_url_of(const struct config *config, const struct config_target *target)
 {
     struct buf url = BUF_INIT(URL_BYTES_MAX);
-    if (is_simulator(target))
+    if (config_is_simulator(target))
         buf_printf(&url, "http://%s%s", config->simulator.http.listen,
-                   target->base_url + strlen(own_scheme));
+                   target->base_url + sizeof CONFIG_SIMULATOR - 1);
     else
         buf_add_text(&url, target->base_url);
     while (url.size && url.data[url.size - 1] == '/')
@@ -439,7 +432,7 @@ static enum err_code send_request(struct handler_run *run, const struct job_comm
         .timeout_ms = timeout_of(call, &command->facts),
         .response_bytes_max = (size_t)call->target->response_bytes_max,
         .origin_header_count = request->origin_header_count,
-        .private_allowed = call->target->private || is_simulator(call->target),
+        .private_allowed = call->target->private || config_is_simulator(call->target),
         .redirects_max = (int)call->target->redirects_max,
         .ca_file = call->target->ca_file[0] ? call->target->ca_file : NULL,
     };

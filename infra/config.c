@@ -331,6 +331,11 @@ const struct config_target *config_find_target(const struct config *config, stru
     return NULL;
 }
 
+bool config_is_simulator(const struct config_target *target)
+{
+    return strncmp(target->base_url, CONFIG_SIMULATOR, sizeof CONFIG_SIMULATOR - 1) == 0;
+}
+
 const struct config_type *config_find_type(const struct config *config, struct span name)
 {
     for (size_t i = 0; i < config->type_count; i++) {

@@ -243,6 +243,10 @@ const struct config_queue *config_find_queue(const struct config *config, struct
 const struct config_target *config_find_target(const struct config *config, struct span name);
 const struct config_type *config_find_type(const struct config *config, struct span name);
 
+/* What a base URL begins with whose target is errand-simulator, wherever that listens. */
+#define CONFIG_SIMULATOR "simulator:"
+bool config_is_simulator(const struct config_target *target);
+
 /* The table as docs/CONFIG.md (Markdown). */
 struct buf;
 void config_document(struct buf *out);

@@ -8,8 +8,6 @@
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define SIMULATOR "simulator:"
-
 static bool is_one_of(const char *path, const char *const *names)
 {
     while (*names && strcmp(path, *names) != 0)
@@ -29,11 +27,6 @@ static bool is_own(const char *path)
         "simulator.listen", "simulator.tls_listen", NULL
     };
     return is_one_of(path, names);
-}
-
-static bool is_simulated(const struct config_target *target)
-{
-    return strncmp(target->base_url, SIMULATOR, sizeof SIMULATOR - 1) == 0;
 }
 
 /* --- values, as YAML that is JSON --- */
@@ -224,18 +217,18 @@ static const struct config_target *real_target_of(const struct config *config,
     if (type->handler != CONFIG_HANDLER_CALL)
         return NULL;
     const struct config_target *target = config_find_target(config, span_of(type->call.target));
-    return target && !is_simulated(target) ? target : NULL;
+    return target && !config_is_simulator(target) ? target : NULL;
 }
 
 static void write_target(struct writing *writing, const struct config_target *target)
 {
     begin_key(writing, "base_url");
-    if (is_simulated(target) || MUTANT(drill_real_target))
+    if (config_is_simulator(target) || MUTANT(drill_real_target))
         add_string(writing->out, target->base_url);
     else
-        buf_add_text(writing->out, "\"" SIMULATOR "/\"");
+        buf_add_text(writing->out, "\"" CONFIG_SIMULATOR "/\"");
     buf_add_char(writing->out, '\n');
-    if (is_simulated(target))
+    if (config_is_simulator(target))
         buf_printf(writing->out, "%*sredirects: %" PRId64 "\n", writing->indent, "",
                    target->redirects_max);
 }

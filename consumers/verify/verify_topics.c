@@ -20,13 +20,12 @@ static void begin(void *arg, struct verify_part *parts, size_t count, bool parti
 /* Only our own third party keeps a ledger. */
 static bool is_call(const struct config *config, struct span type)
 {
-    static const char own[] = "simulator:";
     const struct config_type *found = config_find_type(config, type);
     const struct config_target *target =
         found && found->handler == CONFIG_HANDLER_CALL
             ? config_find_target(config, span_of(found->call.target))
             : NULL;
-    return target && strncmp(target->base_url, own, sizeof own - 1) == 0;
+    return target && config_is_simulator(target);
 }
 
 static void record(void *arg, const struct verify_scanned *scanned)

@@ -65,6 +65,9 @@ static void judge_checked(struct chaos_result *result)
         blame(result, "calls were repeated beyond what the faults excuse: %" PRId64 " attempts",
               number(counts, "repeated"));
     json_each(counts, blame_kind, result);
+    const struct json *not_judged = json_get(checked, "not_judged");
+    for (size_t i = 0; i < json_count(not_judged) && !MUTANT(chaos_unjudged_passes); i++)
+        blame(result, "not judged: %.*s", SPAN_ARG(json_text(json_at(not_judged, i))));
 }
 
 /* What clients counted must be what the checker counted, and every accepted job is somewhere. */

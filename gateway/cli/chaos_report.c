@@ -268,7 +268,4 @@ void chaos_report_text(const struct chaos_result *result, struct buf *out)
     text_percentiles(out, "until ended", &result->end);
     text_percentiles(out, "time to recover", &result->recover);
     buf_printf(out, "  %-24s%" PRId64 " ms\n", "longest without answer", result->silence_ms);
-    const struct json *not_judged = json_get(result->checked, "not_judged");
-    for (size_t i = 0; i < json_count(not_judged); i++)
-        buf_printf(out, "not judged: %.*s\n", SPAN_ARG(json_text(json_at(not_judged, i))));
 }

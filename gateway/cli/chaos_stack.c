@@ -6,11 +6,10 @@
 #include "gateway/cli/watch.h"
 #include "infra/config.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/process_name.h"
 
 #include <stdlib.h>
-
-#define SIMULATOR_SCHEME "simulator:"
 
 /* What every stack has whose configuration began as the one that errand carries. */
 static const struct {
@@ -49,11 +48,6 @@ static const struct config_target *target_of(const struct config *config, const 
     return config_find_target(config, span_of(found->call.target));
 }
 
-static bool is_simulator(const struct config_target *target)
-{
-    return strncmp(target->base_url, SIMULATOR_SCHEME, sizeof SIMULATOR_SCHEME - 1) == 0;
-}
-
 bool chaos_stack_calls(const struct chaos_stack *stack, const char *type)
 {
     return target_of(stack->config, type) != NULL;
@@ -72,17 +66,18 @@ static int check_ours(const struct chaos_stack *stack)
 {
     const struct stack_options *options = &stack->state.options;
     const struct config *config = stack->config;
-    if (config->drillable)
+    if (config->drillable || MUTANT(chaos_stranger_broken))
         return CLI_OK;
     if (strcmp(options->broker, STACK_BROKER_EMBEDDED) != 0 && !stack_apache_brokers(options))
         return refuse("its broker was not started by `errand up`", options->broker);
     if (*options->redis)
         return refuse("its Redis was not started by `errand up`", options->redis);
-    for (size_t i = 0; i < config->target_count; i++) {
-        if (!is_simulator(&config->targets[i]))
-            return refuse("it calls a third party that is not the simulator",
-                          config->targets[i].name);
-    }
+    /* As it was started, and as it would be now. */
+    const char *stranger = stack_stranger(config);
+    if (*stack->state.stranger && !MUTANT(chaos_started_unasked))
+        stranger = stack->state.stranger;
+    if (stranger)
+        return refuse("it calls a third party that is not the simulator", stranger);
     return CLI_OK;
 }
 
@@ -130,7 +125,8 @@ static int check_plan(const struct chaos_stack *stack, const struct drill_plan *
         output_try("errand down && errand up");
         return CLI_REFUSED;
     }
-    if (kills_broker(plan) && strcmp(stack->state.options.broker, STACK_BROKER_EMBEDDED) == 0) {
+    if (kills_broker(plan) && strcmp(stack->state.options.broker, STACK_BROKER_EMBEDDED) == 0 &&
+        !MUTANT(chaos_memory_lost)) {
         output_error("the embedded broker loses all jobs when it dies");
         output_why("it keeps its topics in memory only");
         output_try("errand up --broker apache");
@@ -219,7 +215,7 @@ static int check_jobs(const struct chaos_stack *stack, const struct drill_plan *
             output_try("errand types");
             return CLI_NOT_FOUND;
         }
-        if (target && !is_simulator(target)) {
+        if (target && !config_is_simulator(target) && !MUTANT(chaos_stranger_called)) {
             output_error("jobs of type %s would call %s", type, target->base_url);
             output_why("a drill calls nobody but the simulator");
             return CLI_REFUSED;
@@ -237,7 +233,8 @@ int chaos_stack_canaries(const struct chaos_stack *stack, struct drill_plan *pla
         const struct config_type *type = config_find_type(stack->config, span_of(canaries[i].type));
         const struct config_queue *queue =
             type ? config_find_queue(stack->config, span_of(type->queue)) : NULL;
-        if (queue && (!target || is_simulator(target)) && (!canaries[i].key || queue->ordered))
+        if (queue && (!target || config_is_simulator(target)) &&
+            (!canaries[i].key || queue->ordered))
             drill_plan_add_jobs(plan, canaries[i].type, canaries[i].payload, canaries[i].key,
                                 canaries[i].share, canaries[i].ends);
     }

@@ -168,7 +168,7 @@ static const struct option_spec verify_options[] = {
     OPT_CONFIG, OPT_OUTPUT, OPT_DIR, OPT_END,
 };
 static const struct option_spec replay_options[] = {
-    { "from", 0, OPTION_TEXT, "PLACE", "start, end, an offset, +N from the start, -N from the end, @TIME (default start)" },
+    { "from", 0, OPTION_TEXT, "PLACE", "start, end, an offset, +N from the start, -N from the end, @TIME, PARTITION:OFFSET,... (default start)" },
     { "to", 0, OPTION_TEXT, "PLACE", "before this place; +N from where it begins (default end)" },
     { "type", 't', OPTION_TEXT, "TYPE", "only jobs of this type" },
     { "key", 0, OPTION_TEXT, "KEY", "only this ordering key, or record key" },

@@ -212,7 +212,7 @@ static int print_tables(const struct reporting *reporting, const char *drill)
     return code;
 }
 
-/* Nothing got worse, and all of it is known. */
+/* Nothing got worse, all of it is known, and something could be compared at all. */
 static int verdict(const struct reporting *reporting)
 {
     const int64_t *verdicts = reporting->all.verdicts;
@@ -221,6 +221,10 @@ static int verdict(const struct reporting *reporting)
     bool good = (whole || MUTANT(drill_short_passes)) &&
                 (verdicts[DRILL_NEW_ERROR] == 0 || MUTANT(drill_worse_passes)) &&
                 (verdicts[DRILL_UNDECIDED] == 0 || MUTANT(drill_undecided_passes));
+    if (verdicts[DRILL_UNKNOWN] == arrived && !MUTANT(drill_unknown_passes)) {
+        output_note("nothing could be compared: no job has an original whose end is in Kafka");
+        good = false;
+    }
     if (!whole)
         output_note("%" PRId64 " of %" PRId64
                     " jobs have been replayed: the same `errand replay` goes on",

@@ -5,6 +5,7 @@
 #include "schemas/timefmt.h"
 
 #include <stdio.h>
+#include <string.h>
 
 #define MS_SINCE_ABOUT_2001 1000000000000 /* a smaller number is of seconds */
 #define DATE_SIZE           10            /* 2026-02-14 */
@@ -59,6 +60,51 @@ bool place_parse(struct span text, int64_t now_ms, struct place *ret_place)
     if (good)
         *ret_place = place;
     return good;
+}
+
+/* "3:17" of what is left of a list, which becomes the rest. */
+static bool take_each(struct span *rest, int64_t *ret_partition, int64_t *ret_offset)
+{
+    const char *text = rest->data;
+    const char *comma = memchr(text, ',', rest->size);
+    size_t size = comma ? (size_t)(comma - text) : rest->size;
+    const char *colon = memchr(text, ':', size);
+    if (!colon)
+        return false;
+    size_t head = (size_t)(colon - text);
+    *rest = after(*rest, comma ? size + 1 : size);
+    return digits_parse((struct span){ text, head }, DIGITS_MAX, ret_partition) &&
+           digits_parse((struct span){ colon + 1, size - head - 1 }, DIGITS_MAX, ret_offset) &&
+           *ret_partition <= INT32_MAX && (!comma || rest->size);
+}
+
+bool place_parse_each(struct span text, int64_t now_ms, struct place *ret_place)
+{
+    int64_t partition = 0;
+    int64_t offset = 0;
+    struct span rest = text;
+    if (place_parse(text, now_ms, ret_place))
+        return true;
+    if (!text.size)
+        return false;
+    while (rest.size) {
+        if (!take_each(&rest, &partition, &offset))
+            return false;
+    }
+    *ret_place = (struct place){ .kind = PLACE_EACH, .text = text };
+    return true;
+}
+
+int64_t place_each(const struct place *place, int32_t partition)
+{
+    int64_t listed = 0;
+    int64_t offset = 0;
+    struct span rest = place->text;
+    while (rest.size && take_each(&rest, &listed, &offset)) {
+        if (listed == partition)
+            return offset;
+    }
+    return -1;
 }
 
 int64_t place_offset(const struct place *place, int64_t start, int64_t end, int64_t from,

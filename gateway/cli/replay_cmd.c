@@ -11,6 +11,7 @@
 #include "infra/config.h"
 #include "schemas/digest.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -145,7 +146,8 @@ static int take_id(struct replay_cmd *cmd)
 
 static int check_reason(const struct replay_cmd *cmd)
 {
-    if (cmd->drill || !args_has(cmd->args, "execute") || args_text(cmd->args, "reason"))
+    if (cmd->drill || !args_has(cmd->args, "execute") || args_text(cmd->args, "reason") ||
+        MUTANT(replay_unexplained))
         return CLI_OK;
     output_error("--reason is needed with --into live --execute");
     output_why("it is kept with what is done, on the audit topic");
@@ -156,9 +158,9 @@ static int take_place(const struct args *args, const char *name, int64_t now_ms,
                       struct place *ret_place)
 {
     const char *text = args_text(args, name);
-    if (!text || place_parse(span_of(text), now_ms, ret_place))
+    if (!text || place_parse_each(span_of(text), now_ms, ret_place))
         return CLI_OK;
-    output_error("--%s is '%s'; allowed is " PLACE_ALLOWED, name, text);
+    output_error("--%s is '%s'; allowed is " PLACE_EACH_ALLOWED, name, text);
     return CLI_USAGE;
 }
 
@@ -199,7 +201,7 @@ static bool same(const struct replay_plan *a, const struct replay_plan *b)
 /* A plan that is there is what is carried on. */
 static int take_plan(struct replay_cmd *cmd, struct replay_plan *kept)
 {
-    if (!same(kept, &cmd->plan)) {
+    if (!same(kept, &cmd->plan) && !MUTANT(replay_other_taken)) {
         output_error("%s is another replay: of %s", cmd->path, kept->topic);
         output_why(
             "topic, --from, --to, --type, --key, --where and --limit must be the same for it "
@@ -290,7 +292,7 @@ static int act(struct replay_cmd *cmd)
     int code = make_plan(cmd);
     if (code != CLI_OK)
         return code;
-    if (!args_has(cmd->args, "execute"))
+    if (!args_has(cmd->args, "execute") && !MUTANT(replay_unasked))
         return replay_cmd_print(cmd, NULL);
     if (cmd->drill)
         return drill_replay(cmd);

@@ -70,6 +70,15 @@ struct finding {
     size_t count;
 };
 
+/* Of a partition that is not listed there is nothing: it would begin at its end, and end at its
+ * start. */
+static int64_t within(const struct kafka_range *log, int64_t offset, bool begins)
+{
+    if (offset < 0)
+        return begins ? log->end : log->start;
+    return offset < log->start ? log->start : offset > log->end ? log->end : offset;
+}
+
 /* The offset of `place` in each log; -N and +N of the start count from the end and the start, those
  * of the end from the end and from where it begins. */
 static enum err_code find(const struct replay_survey *survey, const struct place *place,
@@ -82,6 +91,10 @@ static enum err_code find(const struct replay_survey *survey, const struct place
                                   logs->count, err);
     for (size_t i = 0; i < logs->count && !code; i++) {
         const struct kafka_range *log = &logs->logs[i];
+        if (place->kind == PLACE_EACH) {
+            offsets[i].offset = within(log, place_each(place, offsets[i].partition), begin == NULL);
+            continue;
+        }
         int64_t base = place->kind == PLACE_BACK ? log->end : begin ? begin[i].offset : log->start;
         offsets[i].offset = place_offset(place, log->start, log->end, base, offsets[i].offset);
     }

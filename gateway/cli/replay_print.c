@@ -53,18 +53,30 @@ static void add_option(struct buf *out, const char *name, const char *value)
     buf_free(&word);
 }
 
-/* "@-1h" is made the time that it is now, so that the command means the same later. */
+/* What counts from somewhere, or is the end, is elsewhere later: the ranges that were found are
+ * written out. "@-1h" is made the time that it is now. */
 static void add_place(const struct replay_cmd *cmd, struct buf *out, const char *name)
 {
-    struct place place;
-    char at[TIMEFMT_RFC3339_SIZE + 1] = "@";
+    const struct replay_plan *plan = &cmd->plan;
     const char *text = args_text(cmd->args, name);
-    bool end = strcmp(name, "to") == 0 && (!text || strcmp(text, "end") == 0);
-    bool parsed = text && place_parse(span_of(text), cmd->began_ms, &place);
-    int64_t at_ms = end ? cmd->began_ms : parsed && place.kind == PLACE_TIME ? place.value : -1;
-    if (at_ms >= 0)
-        timefmt_rfc3339(at_ms, at + 1);
-    add_option(out, name, at_ms >= 0 ? at : text);
+    bool to = strcmp(name, "to") == 0;
+    struct place place = { .kind = to ? PLACE_END : PLACE_START };
+    struct buf word = BUF_INIT(COMMAND_BYTES_MAX);
+    bool parsed = !text || place_parse_each(span_of(text), cmd->began_ms, &place);
+    bool moves = place.kind == PLACE_END || place.kind == PLACE_FORWARD || place.kind == PLACE_BACK;
+    if (parsed && place.kind == PLACE_TIME) {
+        char at[TIMEFMT_RFC3339_SIZE];
+        timefmt_rfc3339(place.value, at);
+        buf_printf(&word, "@%s", at);
+    } else if (parsed && moves && plan->range_count) {
+        for (size_t i = 0; i < plan->range_count; i++)
+            buf_printf(&word, "%s%" PRId32 ":%" PRId64, i ? "," : "", plan->ranges[i].partition,
+                       to ? plan->ranges[i].to : plan->ranges[i].from);
+    } else {
+        buf_add_text(&word, text ? text : "");
+    }
+    add_option(out, name, word.size ? word.data : NULL);
+    buf_free(&word);
 }
 
 static void add_command(const struct replay_cmd *cmd, struct buf *out)

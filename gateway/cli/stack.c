@@ -4,6 +4,7 @@
 
 #include "infra/embed.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -148,7 +149,7 @@ static enum err_code make_secret(const char *folder, const char *name, struct er
 {
     char *path = stack_path(folder, name);
     enum err_code code = ERR_OK;
-    if (access(path, F_OK) != 0) {
+    if (access(path, F_OK) != 0 || MUTANT(secrets_made_anew)) {
         unsigned char bytes[SECRET_BYTES];
         struct buf text = BUF_INIT(2 * SECRET_BYTES + 1);
         if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes)

@@ -72,6 +72,7 @@ struct stack_state {
     enum stack_phase phase;
     struct stack_pid supervisor;
     struct stack_options options;
+    char stranger[STACK_NAME_SIZE]; /* a target that is not the simulator, as it was started; "" */
     struct stack_failure failure;
     struct stack_process processes[STACK_PROCESSES_MAX];
     size_t process_count;

@@ -76,3 +76,12 @@ enum err_code stack_settings_load(const char *folder, const struct stack_state *
     free(path);
     return code;
 }
+
+const char *stack_stranger(const struct config *config)
+{
+    for (size_t i = 0; i < config->target_count; i++) {
+        if (!config_is_simulator(&config->targets[i]))
+            return config->targets[i].name;
+    }
+    return NULL;
+}

@@ -16,5 +16,7 @@ struct config;
 enum err_code stack_settings_load(const char *folder, const struct stack_state *state,
                                   struct config **ret_config, char **ret_report,
                                   struct err *err) MUST_CHECK;
+/* The name of the first target that is not the simulator; borrowed, NULL when there is none. */
+const char *stack_stranger(const struct config *config);
 
 #endif

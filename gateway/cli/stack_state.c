@@ -97,6 +97,10 @@ void stack_state_render(const struct stack_state *state, struct buf *out)
         add_text(out, "try", state->failure.remedy);
         buf_add_char(out, '}');
     }
+    if (*state->stranger) {
+        buf_add_char(out, ',');
+        add_text(out, "stranger", state->stranger);
+    }
     buf_add_text(out, ",\"processes\":[");
     for (size_t i = 0; i < state->process_count; i++) {
         if (i > 0)
@@ -188,6 +192,7 @@ static void read_state(const struct json *root, struct stack_state *ret_state)
     *state = (struct stack_state){ .phase = read_phase(root),
                                    .supervisor = read_pid(json_get(root, "supervisor")) };
     read_options(json_get(root, "options"), &state->options);
+    read_text(root, "stranger", state->stranger, sizeof state->stranger);
     const struct json *failure = json_get(root, "failure");
     read_text(failure, "process", state->failure.process, sizeof state->failure.process);
     read_text(failure, "why", state->failure.why, sizeof state->failure.why);

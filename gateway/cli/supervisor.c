@@ -320,6 +320,9 @@ static enum err_code prepare(struct supervisor *supervisor, struct err *err)
     if (code == ERR_OK)
         code = stack_settings_load(supervisor->folder, &supervisor->state, &supervisor->config,
                                    NULL, err);
+    const char *stranger = code == ERR_OK ? stack_stranger(supervisor->config) : NULL;
+    (void)snprintf(supervisor->state.stranger, sizeof supervisor->state.stranger, "%.*s",
+                   (int)sizeof supervisor->state.stranger - 1, stranger ? stranger : "");
     if (code == ERR_OK)
         code = plan_children(supervisor, &holds, err);
     if (code == ERR_OK)

@@ -241,7 +241,7 @@ static int read_all(struct tail *tail, const struct place *from)
 
 int topics_tail_run(const struct args *args)
 {
-    struct place from = { PLACE_BACK, LAST };
+    struct place from = { .kind = PLACE_BACK, .value = LAST };
     const char *text = args_text(args, "from");
     struct tail tail = { .args = args,
                          .topic = args->items[0],

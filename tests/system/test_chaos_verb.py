@@ -288,6 +288,15 @@ def test_what_must_not_be_broken_is_refused(embedded_stack, tmp_path, monkeypatc
     refused(6, "nobody but the simulator", "drill", "run", tmp_path / "calls.yaml")
 
 
+def test_what_a_stack_was_started_with_counts_too(fresh_stack, monkeypatch):
+    """Its daemons have the environment of `errand up`, which this shell need not have."""
+    monkeypatch.setenv("ERRAND_TARGETS_QUOTES_BASE_URL", "https://quotes.example")
+    stack = fresh_stack("embedded")
+    monkeypatch.delenv("ERRAND_TARGETS_QUOTES_BASE_URL")
+    done = stack.errand("chaos", "kill", "worker", check=False)
+    assert done.returncode == 6 and "a third party that is not the simulator: quotes" in done.stderr, done.stderr
+
+
 def test_the_drills_that_errand_carries(broken, long_run):
     """All of them at full length in `make chaos`; in `make test` the file of each is there."""
     for name in DRILLS:

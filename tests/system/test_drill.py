@@ -142,6 +142,7 @@ def test_a_drill_calls_nobody_real_and_tells_what_came_out_differently(deploymen
     assert stack.errand("topics", "describe", "errand-drill-one.commands.probe", check=False).returncode == 3
     somebody_else_s_is_left_alone(stack)
     killed_it_goes_on(stack)
+    letters_and_what_has_no_end(stack)
     down_stops_drills(stack)
 
 
@@ -173,6 +174,20 @@ def killed_it_goes_on(stack):
     finish(stack, "two")
     again = printed(stack, "errand.drill/1", "drill", "report", "two")  # from Kafka: nothing of it need run
     assert again["same"] == 6
+
+
+def letters_and_what_has_no_end(stack):
+    """Dead letters are replayed as well; and a drill in which nothing could be compared shows nothing."""
+    done = stack.errand("replay", "dead.probe", "--into", "drill/letters", "--execute", "-o", "json", limit_s=180)
+    told = check("errand.drill/1", json.loads(done.stdout))
+    assert (told["planned"], told["jobs"], told["same"]) == (6, 6, 6), told
+    stack.submit("probe.call", {"n": 77}, delay=3600)
+    alone = stack.errand("replay", "commands.probe", "--where", "/n = 77", "--into", "drill/alone", "--execute", "-o", "json", check=False,
+                         limit_s=180)
+    told = check("errand.drill/1", json.loads(alone.stdout))
+    assert (alone.returncode, told["jobs"], told["unknown"]) == (1, 1, 1) and "nothing could be compared" in alone.stderr, alone
+    for name in ("letters", "alone"):
+        finish(stack, name)
 
 
 def interrupted(stack, *words):

@@ -80,7 +80,7 @@ def test_a_dry_run_tells_what_it_would_do_and_changes_nothing(stack):
     assert dry(stack, "--key", key)["records"] == 1
     text = stack.errand("replay", TOPIC, only(mark), "--into", "live", "--reason", "it's time")
     command = text.stderr.splitlines()[-1].strip()
-    assert command.startswith(f"errand replay errand.{TOPIC} --to=@20") and "'--reason=it'\\''s time' --execute" in command
+    assert re.match(rf"errand replay errand\.{TOPIC} --to=\d+:\d+", command) and "'--reason=it'\\''s time' --execute" in command
     assert "\r" not in text.stderr  # no bar where nobody looks
     assert len(stack.kafka(TOPIC)) == before
     refused = stack.errand("replay", TOPIC, "--into", "live", "--execute", check=False)
@@ -88,6 +88,19 @@ def test_a_dry_run_tells_what_it_would_do_and_changes_nothing(stack):
     wrong = stack.errand("replay", TOPIC, "--where", "mark = 1", check=False)
     assert wrong.returncode == 2 and "allowed is /pointer" in wrong.stderr
     assert stack.errand("replay", "replies.probe", check=False).returncode == 2
+
+
+def test_the_printed_command_names_the_same_records_when_the_log_has_grown(stack):
+    mark = uuid.uuid4().hex
+    marked(stack, 6, mark)
+    for where in (["--from=-40"], ["--from=+1", "--to=+30"], ["--to", "end"]):
+        plan = dry(stack, only(mark), *where)
+        marked(stack, 3, mark)
+        words = shlex.split(plan["command"])
+        assert words[0] == "errand" and words[-1] == "--execute"
+        again = json.loads(stack.errand(*words[1:-1], "-o", "json").stdout)
+        assert plan["records"] > 0 and {key: again[key] for key in ("records", "ranges", "bytes")} == {
+            key: plan[key] for key in ("records", "ranges", "bytes")}
 
 
 # proves P-74d
