@@ -146,6 +146,17 @@ class Chaos:
         end = time.monotonic() + (self.chance.uniform(least_s, most_s) if most_s else least_s)
         wait_until(lambda: time.monotonic() >= end, least_s + (most_s or 0) + 5, "time passes")
 
+    def let_recover(self, most_s):
+        """The world goes on until nothing of the last fault is felt any more, and a little longer. Who does not recover in time is found
+        by what felt() tells."""
+        def recovered():
+            lives, until = self.lives(), now_ms() - USUAL_MS
+            since = [(at, done) for at, done in lives if at <= until and done is None or at > self.faults[-1]["end"]]
+            return all(done for at, done in since if at <= until) and any(done for _, done in since)
+        with contextlib.suppress(AssertionError):
+            wait_until(recovered, most_s, "what was submitted has ended")
+        self.let_run(0.5, 1.5)
+
     def kill(self, *names):
         """kill -9, all at once; the supervisor starts them again. Over when all are ready."""
         with self.fault("kill", "+".join(names)):

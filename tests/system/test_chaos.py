@@ -42,10 +42,10 @@ def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack
     with chaos:
         for kill in (["worker-1"], ["recorder-1", "delayer-1"], ["worker-1", "worker-2"], ["gateway-1"], DAEMONS):
             chaos.kill(*kill)
-            chaos.let_run(3, 4)
+            chaos.let_recover(RECOVERY_S)
         for stopped in (["worker-2"], ["gateway-1", "recorder-1", "delayer-1"], ["worker-1", "worker-2"]):
             chaos.stop(*stopped, for_s=STOP_S)
-            chaos.let_run(3, 4)
+            chaos.let_recover(RECOVERY_S)
         chaos.end_loads()
     assert_clean(chaos.verdict())
     assert chaos.rate() >= RATE_MIN
@@ -72,7 +72,7 @@ def test_work_goes_on_with_the_sessions_of_other_brokers(chaos_stack, tmp_path):
                     del guests.here[:dying]
                     for _ in range(dying):
                         guests.come(ERRAND_KAFKA_SESSION_TIMEOUT=USUAL_SESSION)
-                chaos.let_run(USUAL_RECOVERY_S)
+                chaos.let_recover(USUAL_RECOVERY_S)
         chaos.end_loads()
     assert_clean(chaos.verdict())
     assert chaos.rate() >= RATE_MIN
