@@ -45,6 +45,10 @@ bool adopt_running(struct worker_partition *partition, int64_t offset)
     struct worker_partition *old = attempt->partition;
     partition_unlink(attempt);
     partition_link(partition, attempt);
+    if (!MUTANT(adopted_uncounted)) {
+        old->held_bytes -= attempt->bytes;
+        partition->held_bytes += attempt->bytes;
+    }
     attempt->ticket = window_add(partition->window, offset);
     old->under_way--;
     partition->under_way++;

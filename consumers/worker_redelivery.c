@@ -5,7 +5,8 @@
  * and one that was asked twice because its first answer was late tells of our own claim instead of
  * the one before: what lay in the log when the partition was assigned waits in these cases as well,
  * and so does what is marked as handed on again.
- * See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
+ * No claim at all says nothing before the view is that far either: Redis may have been away, or
+ * emptied. See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "infra/redis_args.h"
@@ -221,6 +222,9 @@ bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
     if (MUTANT(no_redelivery_wait) || wait_ms == 0 ||
         (verdict == GATE_AGAIN && (!attempt->again || MUTANT(own_claim_believed))) ||
         (unknown && (!attempt->again || MUTANT(unknown_begun))))
+        return false;
+    /* It answered after the view did, on one connection: it knew what that knew. */
+    if (verdict == GATE_GO && (redelivery->settled || attempt->offset >= partition->old_end))
         return false;
     partition->under_way--;
     if (redelivery->settled && !unknown) { /* since after the gate was asked, perhaps */

@@ -255,6 +255,10 @@ static void decide_claim(struct submitting *submitting, bool ours, const struct 
         (!record && found->claimed && !same_fingerprint(submitting, claim))) {
         fail_with(submitting, ERR_KEY_REUSED,
                   "This idempotency key was used with another request.");
+    } else if (record && !found->certified && !job_state_is_terminal(record->state) &&
+               !MUTANT(old_view_told)) {
+        fail_with(submitting, ERR_VIEW_BEHIND,
+                  "The job was accepted before; the view that tells how it is is being rebuilt.");
     } else if (record) {
         answer_accepted(submitting, record, true);
     } else if (found->claimed && found->claim_accepted) {
@@ -266,6 +270,9 @@ static void decide_claim(struct submitting *submitting, bool ours, const struct 
     } else {
         submitting->claimed = ours;
         submitting->retaken_ms = found->claimed ? found->claimed_at_ms : 0;
+        /* Created now that the key is ours: not before the end of the job that had it last. */
+        set_times(submitting, clock_wall_ms());
+        submitting->command.due_at_ms = submitting->command.facts.run_at_ms;
         produce(submitting);
     }
 }

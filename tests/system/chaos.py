@@ -121,11 +121,13 @@ class Chaos:
             load.process.send_signal(signal.SIGINT)
 
     def __exit__(self, kind, error, trace):
-        self.ids = [load.finish() for load in self.loads] if kind is None else []
-        for load in self.loads:
-            if load.process.poll() is None:
-                load.process.kill()
-                load.process.communicate()
+        try:
+            self.ids = [load.finish() for load in self.loads] if kind is None else []
+        finally:
+            for load in self.loads:
+                if load.process.poll() is None:
+                    load.process.kill()
+                    load.process.communicate()
 
     def ask(self):
         """One submission of the test's own, which takes its place in the history; returns the response."""
@@ -158,13 +160,14 @@ class Chaos:
         self.let_run(0.5, 1.5)
 
     def kill(self, *names):
-        """kill -9, all at once; the supervisor starts them again. Over when all are ready."""
+        """kill -9, all at once; the supervisor starts them again. The fault is over when they are dead: what is begun later is excused
+        by nothing. Returns when all are ready."""
         with self.fault("kill", "+".join(names)):
             pids = {name: self.stack.signal(name, signal.SIGKILL) for name in names}
             for name, pid in pids.items():
                 wait_until(lambda pid=pid: not processes.is_alive(pid), 10, f"{name} ends after SIGKILL")
-            for name, pid in pids.items():
-                self.stack.wait_restarted(name, pid, deadline_s=60)
+        for name, pid in pids.items():
+            self.stack.wait_restarted(name, pid, deadline_s=60)
 
     @contextlib.contextmanager
     def away(self, *names):

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 
-from stack import SANITIZER_OPTIONS
+from stack import SANITIZER, SANITIZER_OPTIONS
 from waiting import wait_until
 
 
@@ -33,6 +33,7 @@ class Load:
 
     def finish(self):
         out, err = self.process.communicate(timeout=self.duration_s + 60)
+        assert self.process.returncode >= 0 and not SANITIZER.search(err), f"{self.process.returncode}\n{err}"
         assert self.ids(), f"nothing was accepted\n{out}\n{err}"
         return self.ids()
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 import processes
-from chaos import RATE, RATE_MIN, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, now_ms
+from chaos import RATE, RATE_MIN, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, now_ms, percentile
 from waiting import wait_until
 
 BROKERS = ["broker-1", "broker-2", "broker-3"]
@@ -76,8 +76,10 @@ def assert_every_one_was_acknowledged_in_time(chaos, fault, until_ms):
     answers = chaos.answers(fault["begin"] - ACK_MS_MAX - SLACK_MS, until_ms)
     refused = sum(not accepted for accepted, _ in answers)
     longest = max(took_ms for _, took_ms in answers)
-    print(f"{fault['what']} {fault['name']}: {len(answers)} submissions, {refused} refused, the longest took {longest} ms")
-    assert len(answers) > RATE and refused == 0 and longest <= ACK_MS_MAX + SLACK_MS, (fault, len(answers), refused, longest)
+    most = percentile([took_ms for _, took_ms in answers], 0.99)
+    print(f"{fault['what']} {fault['name']}: {len(answers)} submissions, {refused} refused, 99 % took {most} ms, the longest {longest} ms")
+    assert len(answers) > RATE and refused == 0 and most <= ACK_MS_MAX and longest <= ACK_MS_MAX + SLACK_MS, (
+        fault, len(answers), refused, most, longest)
 
 
 # proves P-2, P-53
@@ -95,7 +97,8 @@ def test_brokers_are_killed_one_by_one_and_all_and_stopped(cluster, tmp_path):
         chaos.stop(chaos.chance.choice(BROKERS), for_s=STOP_S)
         wait_in_sync(cluster)
         with chaos.away(*BROKERS):
-            assert_honest(chaos.ask())
+            for _ in range(10):
+                assert_honest(chaos.ask())
         wait_in_sync(cluster)
         assert wait_until(lambda: chaos.ask().status_code == 202, 20, "submissions are accepted again")
         chaos.end_loads()

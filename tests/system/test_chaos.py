@@ -8,7 +8,7 @@ import signal
 import pytest
 
 import processes
-from chaos import RATE, RATE_MIN, STOP_S, Chaos, assert_clean
+from chaos import RATE, RATE_MIN, STOP_S, Chaos, assert_clean, submit_told
 from groups import members
 from guests import Guests
 from stack import NAMESPACE
@@ -85,15 +85,23 @@ def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
     with chaos:
         chaos.flushall()
         chaos.let_run(2, 4)
+        key = {"Idempotency-Key": "that of a job which runs when Redis is copied"}
+        keyed = ["probe.call", {"simulate": "slow=4000"}, key]
+        slow = submit_told(chaos_stack, chaos.others, *keyed).json()["id"]
+        wait_until(lambda: chaos_stack.get(slow)["state"] == "running", 3, "it runs")
         dump = chaos.copy_redis()
         missed = [chaos_stack.wait(chaos.ask().json()["id"])["id"] for _ in range(10)]  # what is copied does not know of these
-        chaos.others += chaos.read(missed)
+        assert chaos_stack.wait(slow)["state"] == "succeeded"
+        chaos.others += chaos.read([*missed, slow])
         chaos.let_run(2, 4)
         chaos.lose_redis()
         chaos.let_run(2, 4)
         with chaos.stopped("recorder-1"):  # so long nobody brings it up to date
             chaos.lose_redis(dump)
             chaos.others += chaos.read(missed)
+            wait_until(lambda: chaos_stack.read(slow).json().get("code") == "view_behind", 20, "Redis answers again")
+            again = submit_told(chaos_stack, chaos.others, *keyed)  # it is told as ended by now, and the copy says that it runs
+            assert again.status_code == 503 and again.json()["code"] == "view_behind", again.text
             chaos.let_run(OLD_S)
             chaos.others += chaos.read(missed)
         chaos.let_run(2, 4)
@@ -101,6 +109,8 @@ def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
         chaos.end_loads()
     assert_clean(chaos.verdict())
     assert chaos.rate() >= RATE_MIN
+    refused = [line for line in chaos.history() if line["do"] == "submitted" and line["status"] != 202]
+    assert not refused, f"submissions go on: {refused[:3]}"
     chaos.flushall()  # and with no load at all
     assert_clean(chaos.verdict())
 

@@ -14,7 +14,7 @@ from confluent_kafka.admin import AdminClient, NewTopic
 
 import processes
 from records import produce
-from stack import SANITIZER, SANITIZER_OPTIONS, Stack
+from stack import SANITIZER, SANITIZER_OPTIONS, Stack, headers_of
 from test_json import check, printed
 from waiting import wait_until
 
@@ -181,7 +181,9 @@ def letters_and_what_has_no_end(stack):
     done = stack.errand("replay", "dead.probe", "--into", "drill/letters", "--execute", "-o", "json", limit_s=180)
     told = check("errand.drill/1", json.loads(done.stdout))
     assert (told["planned"], told["jobs"], told["same"]) == (6, 6, 6), told
-    stack.submit("probe.call", {"n": 77}, delay=3600)
+    job = stack.submit("probe.call", {"n": 77}, delay=3600)
+    twice, = (record for record in stack.kafka("commands.probe") if headers_of(record).get("ce_subject") == job["id"])
+    produce(stack, "commands.probe", [twice.value()], key=twice.key())
     alone = stack.errand("replay", "commands.probe", "--where", "/n = 77", "--into", "drill/alone", "--execute", "-o", "json", check=False,
                          limit_s=180)
     told = check("errand.drill/1", json.loads(alone.stdout))

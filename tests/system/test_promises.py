@@ -115,6 +115,18 @@ def test_the_same_command_twice_is_one_attempt(own):
 
 
 # proves P-34
+def test_an_earlier_turn_that_comes_again_is_not_begun_beside_the_later_one(own):
+    job = own.submit("probe.call", {"simulate": "fail=1,slow=1500"})
+    wait_until(lambda: len(calls_for(own, job)) == 2, 20, "it is called for the second time")
+    first = command_of(own, job)
+    produce(own, "commands.probe", [first.value()], key=first.key())
+    pass_by(own)
+    assert own.wait(job["id"])["state"] == "succeeded"
+    wait_until(lambda: committed(own, "worker.probe", "commands.probe") > first.offset() + 2, 20, "all of them are passed")
+    assert [call["attempt"] for call in calls_for(own, job)] == [1, 2]
+
+
+# proves P-34
 def test_a_later_turn_of_the_same_attempt_is_taken(own):
     """Two lineages of one job: the later turn goes its way while an earlier one hangs, and the first end counts."""
     job = own.submit("probe.call", {"simulate": "slow=6000"})

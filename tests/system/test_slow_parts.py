@@ -128,6 +128,7 @@ def test_an_overload_is_told_is_bounded_and_passes(far_stack, tmp_path):
             redis = stack.redis()
             redis.config_set("maxmemory", redis.info("memory")["used_memory"])
             chaos.let_run(SLOW_S)
+            assert redis.info("errorstats")["errorstat_OOM"]["count"] > 0, "it was full"
             redis.config_set("maxmemory", 0)
         wait_normal(stack, chaos.others, "Redis has room")
         chaos.end_loads()

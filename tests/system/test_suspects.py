@@ -22,11 +22,12 @@ from waiting import wait_until
 
 CALLS = 1000  # in flight when their worker is killed; as many as a type may have
 CLIENTS = 1300
+WINDOW = 2048  # offsets between the first command that is not done and the last one that is read
 SUSPECT = '{verdict="suspect"}'
 BYSTANDERS = 500
 # Commits are rare here, so that a worker that dies leaves much behind; redeliveries may wait long, so that it is the view
 # that ends their wait and not the clock.
-CONFIG = {"worker": {"drill_rules": True, "commit_interval": "10s", "redelivery_wait": "30s"}}
+CONFIG = {"worker": {"drill_rules": True, "commit_interval": "10s", "redelivery_wait": "30s", "window_span": WINDOW}}
 
 
 @pytest.fixture(scope="module")
@@ -256,13 +257,13 @@ def test_suspects_that_no_child_can_run_are_cancelled_and_expire(suspects_stack)
 
 
 # proves P-38g
-def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_comes_back(suspects_stack):
+def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_comes_back(suspects_stack, tmp_path):
     """A second worker joins and leaves: each time the partition is taken away and comes back to its first owner, who is
-    the first by name."""
+    the first by name. It is full behind the call then, and read on when that has ended."""
     stack = suspects_stack
     both_ready(stack)
     wait_until(lambda: metric(stack, "errand_attempts_in_flight", "worker-2") == 0, 90, "nothing runs")
-    job = stack.submit("probe.call", {"simulate": "slow=10000"})
+    job = stack.submit("probe.call", {"simulate": "slow=25000"})
     wait_until(lambda: stack.get(job["id"])["state"] == "running", 10, "the call is made")
     adopted = metric(stack, "errand_adopted_total", "worker-1")
     with open(f"/proc/{stack.pid('worker-1')}/environ", encoding="utf-8") as file:
@@ -276,9 +277,13 @@ def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_come
             late.send_signal(signal.SIGTERM)
             said = late.communicate(timeout=30)[1].decode()
     assert late.returncode == 0, said
+    submit_many(stack, tmp_path, {"n": 1}, WINDOW + 50)
+    behind = stack.submit("probe.call", {"n": 2})
+    assert stack.get(job["id"])["state"] == "running" and stack.get(behind["id"])["state"] == "queued"
     done = stack.wait(job["id"], deadline_s=30)
     assert done["state"] == "succeeded" and done["attempt"] == 1
     assert calls_by_job(stack, [job["id"]]) == {job["id"]: 1}
+    assert stack.wait(behind["id"], deadline_s=20)["state"] == "succeeded"
 
 
 # proves P-38c
