@@ -221,8 +221,7 @@ static int verdict(const struct reporting *reporting)
     bool good = (whole || MUTANT(drill_short_passes)) &&
                 (verdicts[DRILL_NEW_ERROR] == 0 || MUTANT(drill_worse_passes)) &&
                 (verdicts[DRILL_UNDECIDED] == 0 || MUTANT(drill_undecided_passes));
-    if (verdicts[DRILL_UNKNOWN] == (int64_t)reporting->all.count &&
-        !MUTANT(drill_unknown_passes)) {
+    if (verdicts[DRILL_UNKNOWN] == (int64_t)reporting->all.count && !MUTANT(drill_unknown_passes)) {
         output_note("nothing could be compared: no job has an original whose end is in Kafka");
         good = false;
     }
