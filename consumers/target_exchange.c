@@ -57,9 +57,9 @@
 /* schemas/breaker.c in Lua. */
 #define LUA_BREAKER                                                                                \
     "local b = {state = 0, epoch = 0, until_ = 0, wait = 0, half = 0, calls = 0, failed = 0,\n"    \
-    "  calls0 = 0, failed0 = 0, round = 0, granted = 0, ok = 0, at = 0}\n"                         \
+    "  calls0 = 0, failed0 = 0, round = 0, granted = 0, ok = 0, at = 0, bad = 0}\n"                \
     "local names = {'state', 'epoch', 'until_', 'wait', 'half', 'calls', 'failed', 'calls0',\n"    \
-    "  'failed0', 'round', 'granted', 'ok', 'at'}\n"                                               \
+    "  'failed0', 'round', 'granted', 'ok', 'at', 'bad'}\n"                                        \
     "local granted = 0\n"                                                                          \
     "local function enter(state, wait)\n"                                                          \
     "  local e = b.epoch + 1\n"                                                                    \
@@ -83,13 +83,14 @@
     "  if bad > 0 and all >= P.min and failed * 100 >= P.percent * all then trip() end\n"          \
     "end\n"                                                                                        \
     "local function probed()\n"                                                                    \
-    "  b.ok = b.ok + ok\n"                                                                         \
+    "  b.ok, b.bad = b.ok + ok + bad, b.bad + bad\n"                                               \
+    "  if bad > 0 and b.bad * 100 >= P.percent * b.round then trip() return end\n"                 \
     "  if b.ok < b.round then return end\n"                                                        \
     "  if b.round >= P.probes then enter(0, 0) return end\n"                                       \
-    "  b.round, b.granted, b.ok = math.min(2 * b.round, P.probes), 0, 0\n"                         \
+    "  b.round, b.granted, b.ok, b.bad = math.min(2 * b.round, P.probes), 0, 0, 0\n"               \
     "end\n"                                                                                        \
     "if P.percent > 0 then\n"                                                                      \
-    "  if stored then for i, name in ipairs(names) do b[name] = stored[i] end\n"                   \
+    "  if stored then for i, name in ipairs(names) do b[name] = stored[i] or 0 end\n"              \
     "  elseif epoch > 0 then\n" /* an emptied Redis learns it again */                             \
     "    b.state, b.epoch, b.wait = known.state, epoch, known.wait\n"                              \
     "    b.round = known.state == 1 and 1 or 0\n"                                                  \
@@ -101,7 +102,6 @@
     "  if b.state == 2 and now >= b.until_ then enter(1, b.wait) end\n"                            \
     "  if epoch == b.epoch and ok + bad > 0 then\n"                                                \
     "    if b.state == 0 then told()\n"                                                            \
-    "    elseif b.state == 1 and bad > 0 then trip()\n"                                            \
     "    elseif b.state == 1 then probed() end\n"                                                  \
     "  end\n"                                                                                      \
     "  if b.state == 1 and probes > 0 then\n"                                                      \

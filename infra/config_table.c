@@ -359,14 +359,14 @@ static const struct config_key target_keys[] = {
           "Calls that ended within it count."),
       RANGE(100 * MS, HOUR) },
     { KEY("breaker.open", CONFIG_DURATION, breaker.open_ms, "5s",
-          "How long nobody calls before a first probe; doubles each time a probe fails."),
+          "How long nobody calls before a first probe; doubles each time probes fail."),
       RANGE(100 * MS, HOUR) },
     { KEY("breaker.open_max", CONFIG_DURATION, breaker.open_ms_max, "10m",
           "Longest time without a probe."),
       RANGE(100 * MS, DAY) },
     { KEY("breaker.probes", CONFIG_INTEGER, breaker.probes, "8",
-          "Probes come in rounds of 1, 2, 4 and so on; a round of this many that succeeds closes "
-          "the circuit."),
+          "Probes come in rounds of 1, 2, 4 and so on; a round of this many of which fewer than "
+          "`breaker.failures_percent` fail closes the circuit."),
       RANGE(1, 1000) },
     { KEY("private", CONFIG_BOOL, private, "false",
           "The host may have a loopback, private or otherwise special address. Without it such an "

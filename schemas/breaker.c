@@ -1,6 +1,8 @@
 /* See breaker.h. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/breaker.h"
 
+#include "schemas/mutant.h"
+
 const char *breaker_state_text(enum breaker_state state)
 {
     switch (state) {
@@ -71,17 +73,25 @@ static void count(struct breaker *breaker, const struct breaker_policy *policy, 
         open_for(breaker, policy, now_ms);
 }
 
-static void probed(struct breaker *breaker, const struct breaker_policy *policy, int64_t successes)
+/* Some calls may fail for a reason of their own: a round counts as a closed circuit's calls do. */
+static void probed(struct breaker *breaker, const struct breaker_policy *policy, int64_t now_ms,
+                   int64_t successes, int64_t failures)
 {
-    breaker->succeeded += successes;
-    if (breaker->succeeded < breaker->round)
+    int64_t percent = MUTANT(probe_may_not_fail) ? 1 : policy->failures_percent;
+    breaker->ended += successes + failures;
+    breaker->failed += failures;
+    if (breaker->failed * 100 >= percent * breaker->round && breaker->failed) {
+        open_for(breaker, policy, now_ms);
+        return;
+    }
+    if (breaker->ended < breaker->round)
         return;
     if (breaker->round >= policy->probes) {
         enter(breaker, BREAKER_CLOSED);
         return;
     }
     breaker->round = 2 * breaker->round < policy->probes ? 2 * breaker->round : policy->probes;
-    breaker->granted = breaker->succeeded = 0;
+    breaker->granted = breaker->ended = breaker->failed = 0;
 }
 
 void breaker_report(struct breaker *breaker, const struct breaker_policy *policy, int64_t now_ms,
@@ -92,10 +102,8 @@ void breaker_report(struct breaker *breaker, const struct breaker_policy *policy
         return;
     if (breaker->state == BREAKER_CLOSED)
         count(breaker, policy, now_ms, successes + failures, failures);
-    else if (breaker->state == BREAKER_HALF_OPEN && failures)
-        open_for(breaker, policy, now_ms);
     else if (breaker->state == BREAKER_HALF_OPEN)
-        probed(breaker, policy, successes);
+        probed(breaker, policy, now_ms, successes, failures);
 }
 
 int64_t breaker_take(struct breaker *breaker, const struct breaker_policy *policy, int64_t now_ms,
@@ -104,9 +112,9 @@ int64_t breaker_take(struct breaker *breaker, const struct breaker_policy *polic
     breaker_advance(breaker, now_ms);
     if (breaker->state != BREAKER_HALF_OPEN || wanted <= 0)
         return 0;
-    if (breaker->granted > breaker->succeeded &&
+    if (breaker->granted > breaker->ended &&
         now_ms - breaker->granted_at_ms >= policy->probe_wait_ms)
-        breaker->granted = breaker->succeeded;
+        breaker->granted = breaker->ended;
     int64_t left = breaker->round - breaker->granted;
     int64_t granted = wanted < left ? wanted : left;
     if (granted <= 0)
@@ -121,6 +129,6 @@ void breaker_give_back(struct breaker *breaker, int64_t epoch, int64_t probes)
     if (breaker->state != BREAKER_HALF_OPEN || epoch != breaker->epoch)
         return;
     breaker->granted -= probes;
-    if (breaker->granted < breaker->succeeded)
-        breaker->granted = breaker->succeeded;
+    if (breaker->granted < breaker->ended)
+        breaker->granted = breaker->ended;
 }

@@ -1,11 +1,12 @@
 /* A circuit breaker: when most calls of a third party fail it opens, and nothing calls for a while;
- * then a few calls try (half-open: one, then two, four, ... ), and when they went well it closes.
+ * then a few calls try (half-open: one, then two, four, ... ), and when most went well it closes.
  * Pure: time is passed in, in milliseconds of any clock that does not go back.
  *
  *   CLOSED     calls_min calls within the window, failures_percent of them failed -> OPEN
  *   OPEN       until its time is over -> HALF_OPEN, one probe
- *   HALF_OPEN  a probe failed  -> OPEN, for twice as long as before (at most open_ms_max)
- *              all of a round succeeded -> a round of twice as many; after the largest -> CLOSED
+ *   HALF_OPEN  failures_percent of a round failed -> OPEN, twice as long as before (at most
+ *              open_ms_max); else, when it is over, a round of twice as many; after the largest
+ *              -> CLOSED
  *
  * Each change of state raises the epoch. A call belongs to the epoch it began in, and counts only
  * while that lasts: what a call that began before the target went down says later is no news.
@@ -42,7 +43,7 @@ struct breaker {
     /* CLOSED: what was told in this half of the window and in the one before */
     int64_t half_at_ms, calls, failures, calls_before, failures_before;
     /* HALF_OPEN */
-    int64_t round, granted, succeeded, granted_at_ms;
+    int64_t round, granted, ended, failed, granted_at_ms; /* ended: failed ones too */
 };
 
 /* Goes on from what is known elsewhere: state, epoch, until_ms, wait_ms; counts begin anew. */

@@ -101,6 +101,21 @@ static void test_probes_ramp_up_until_it_closes(void **state)
     assert_int_equal(breaker.until_ms, T0 + 2030); /* and begins with the shortest wait */
 }
 
+/* A few jobs may fail by their own doing: that does not keep the others waiting. */
+static void test_a_round_in_which_most_succeed_goes_well(void **state)
+{
+    (void)state;
+    for (int64_t failures = 1; failures <= 2; failures++) {
+        struct breaker breaker = opened();
+        succeed(&breaker, T0 + 1000, 1);
+        succeed(&breaker, T0 + 1010, 2);
+        assert_int_equal(breaker_take(&breaker, &policy, T0 + 1020, 100), 4);
+        report(&breaker, T0 + 1020, 0, failures);
+        report(&breaker, T0 + 1030, 4 - failures, 0);
+        assert_int_equal(breaker.state, failures == 1 ? BREAKER_CLOSED : BREAKER_OPEN);
+    }
+}
+
 static void test_the_wait_doubles_up_to_its_limit(void **state)
 {
     (void)state;
@@ -173,6 +188,7 @@ int main(void)
         cmocka_unit_test(test_a_success_never_opens_it),
         cmocka_unit_test(test_nothing_is_granted_while_it_is_open),
         cmocka_unit_test(test_probes_ramp_up_until_it_closes),
+        cmocka_unit_test(test_a_round_in_which_most_succeed_goes_well),
         cmocka_unit_test(test_the_wait_doubles_up_to_its_limit),
         cmocka_unit_test(test_calls_of_an_earlier_epoch_do_not_count),
         cmocka_unit_test(test_a_probe_that_is_given_back_or_lost_is_granted_again),
