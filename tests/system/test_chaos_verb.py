@@ -232,9 +232,10 @@ def test_what_no_other_test_breaks_is_broken_and_mended(broken, tmp_path):
     (tmp_path / "rest.yaml").write_text(REST)
     report = told(broken, "drill", "run", tmp_path / "rest.yaml")
     assert report["verdict"] == "kept", report["reasons"]
-    assert [(fault["do"], fault["name"].rstrip("-1")) for fault in report["faults"]] == [
-        ("kill", "recorder"), ("stop", "delayer"), ("kill", "delayer"), ("stop", "recorder"), ("kill", "gateway"), ("stop", "gateway"),
-        ("restart", "redis"), ("stop", "broker")]
+    # In this order but where who was broken before is not ready yet.
+    assert sorted((fault["do"], fault["name"].removesuffix("-1")) for fault in report["faults"]) == [
+        ("kill", "delayer"), ("kill", "gateway"), ("kill", "recorder"), ("restart", "redis"), ("stop", "broker"), ("stop", "delayer"),
+        ("stop", "gateway"), ("stop", "recorder")]
     assert_whole(broken)
 
 
