@@ -2,6 +2,7 @@
 #include "consumers/drill_compare.h"
 
 #include "infra/clock.h"
+#include "infra/kafka_by_time.h"
 #include "infra/kafka_tail.h"
 #include "producers/replay.h"
 #include "schemas/digest.h"
@@ -213,12 +214,13 @@ static void find_begin(struct kafka_admin *admin, const struct reading *reading,
                        const struct kafka_range *ranges, struct kafka_offset *from, size_t count)
 {
     struct err ignored;
-    bool asked =
-        reading->since_ms > 0 && kafka_offsets_at_sync(admin, reading->since_ms, from, count,
-                                                       TIMEOUT_MS, &ignored) == ERR_OK;
+    bool found = reading->since_ms > 0 && kafka_by_time_sync(admin, reading->since_ms, ranges, from,
+                                                             count, &ignored) == ERR_OK;
     for (size_t i = 0; i < count; i++) {
-        if (!asked || from[i].offset < ranges[i].start)
-            from[i].offset = ranges[i].start; /* a look-up that finds nothing is not believed */
+        if (!found)
+            from[i].offset = ranges[i].start;
+        else if (from[i].offset < 0)
+            from[i].offset = ranges[i].end;
     }
 }
 

@@ -173,6 +173,13 @@ enum err_code kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, stru
     return ERR_OK;
 }
 
+int64_t kafka_message_time(const rd_kafka_message_t *message)
+{
+    rd_kafka_timestamp_type_t kind;
+    int64_t time_ms = rd_kafka_message_timestamp(message, &kind);
+    return kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : time_ms;
+}
+
 void kafka_client_begin(struct kafka_client *client)
 {
     pthread_mutex_lock(&client->lock);

@@ -196,11 +196,10 @@ static bool deliver(struct kafka_consumer *consumer, const rd_kafka_message_t *m
         check_gap(partition, message->offset);
     partition->next = message->offset + 1;
     kafka_count(partition->topic->consumed);
-    rd_kafka_timestamp_type_t kind;
     struct kafka_record record = {
         .partition = partition,
         .offset = message->offset,
-        .timestamp_ms = rd_kafka_message_timestamp(message, &kind),
+        .timestamp_ms = kafka_message_time(message),
         .key = { message->key, message->key_len },
         .value = { message->payload, message->len },
         ._message = message,

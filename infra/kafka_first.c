@@ -55,10 +55,8 @@ static void take(struct reading *reading, const rd_kafka_message_t *message)
         (!message->err && message->offset >= item->end)) {
         settle(reading, item, KAFKA_FIRST_NONE);
     } else if (!message->err && message->offset >= item->from) {
-        rd_kafka_timestamp_type_t kind;
-        int64_t timestamp_ms = rd_kafka_message_timestamp(message, &kind);
         item->offset = message->offset;
-        item->timestamp_ms = kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp_ms;
+        item->timestamp_ms = kafka_message_time(message);
         settle(reading, item, KAFKA_FIRST_RECORD);
     }
 }

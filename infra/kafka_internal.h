@@ -52,6 +52,9 @@ void kafka_client_end(struct kafka_client *client);
  * client that takes longer is left to itself: the process may end meanwhile. */
 void kafka_client_leave(struct kafka_client *client, int64_t deadline_ms);
 
+/* When a record was stored, in Unix milliseconds; -1 when that is not known. */
+int64_t kafka_message_time(const rd_kafka_message_t *message);
+
 /* --- waking a loop --- */
 struct kafka_wake {
     struct loop_fd *watch;

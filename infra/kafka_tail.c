@@ -57,12 +57,10 @@ static void take(struct tailing *tailing, const rd_kafka_message_t *message)
         finish(tailing, place);
         return;
     }
-    rd_kafka_timestamp_type_t kind;
-    int64_t timestamp_ms = rd_kafka_message_timestamp(message, &kind);
     const struct kafka_tail_record record = {
         .partition = message->partition,
         .offset = message->offset,
-        .timestamp_ms = kind == RD_KAFKA_TIMESTAMP_NOT_AVAILABLE ? -1 : timestamp_ms,
+        .timestamp_ms = kafka_message_time(message),
         .key = { message->key, message->key_len },
         .value = { message->payload, message->len },
         ._message = message,

@@ -32,23 +32,18 @@ static void take_topic(const struct rd_kafka_metadata_topic *from, struct kafka_
     }
 }
 
-/* The whole cluster is asked, as in kafka_topics.c: a question about one topic would make it on the
- * embedded broker. */
 enum err_code kafka_topic_describe_sync(struct kafka_admin *admin, const char *name,
                                         struct kafka_topic *ret_topic, int64_t timeout_ms,
                                         struct err *err)
 {
     const struct rd_kafka_metadata *metadata = NULL;
-    rd_kafka_resp_err_t e =
-        rd_kafka_metadata(admin->client->rk, 1, NULL, &metadata, (int)timeout_ms);
-    if (e)
-        return err_set(err, ERR_KAFKA, "no metadata from Kafka at %s (kafka.brokers): %s",
-                       admin->config->brokers, rd_kafka_err2str(e));
+    enum err_code code = kafka_admin_metadata(admin, timeout_ms, &metadata, err);
+    if (code)
+        return code;
     struct kafka_topic topic = { .name = mem_dup_text(name) };
-    for (int i = 0; i < metadata->topic_cnt; i++) {
-        if (strcmp(metadata->topics[i].topic, name) == 0)
-            take_topic(&metadata->topics[i], &topic);
-    }
+    const struct rd_kafka_metadata_topic *found = kafka_admin_topic(metadata, name);
+    if (found)
+        take_topic(found, &topic);
     rd_kafka_metadata_destroy(metadata);
     *ret_topic = topic;
     return ERR_OK;

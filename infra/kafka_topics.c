@@ -1,6 +1,4 @@
 /* What topics there are, and making those that are missing; see kafka_admin.h.
- * Metadata is always asked for the whole cluster: a question about one topic would make it on the
- * embedded broker.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/clock.h"
 #include "infra/kafka_admin_internal.h"
@@ -11,8 +9,8 @@
 
 #define PAUSE_MS 100
 
-static enum err_code ask_metadata(struct kafka_admin *admin, int64_t timeout_ms,
-                                  const struct rd_kafka_metadata **ret_metadata, struct err *err)
+enum err_code kafka_admin_metadata(struct kafka_admin *admin, int64_t timeout_ms,
+                                   const struct rd_kafka_metadata **ret_metadata, struct err *err)
 {
     rd_kafka_resp_err_t e =
         rd_kafka_metadata(admin->client->rk, 1, NULL, ret_metadata, (int)timeout_ms);
@@ -22,8 +20,8 @@ static enum err_code ask_metadata(struct kafka_admin *admin, int64_t timeout_ms,
     return ERR_OK;
 }
 
-static const struct rd_kafka_metadata_topic *find(const struct rd_kafka_metadata *metadata,
-                                                  const char *name)
+const struct rd_kafka_metadata_topic *kafka_admin_topic(const struct rd_kafka_metadata *metadata,
+                                                        const char *name)
 {
     for (int i = 0; i < metadata->topic_cnt; i++) {
         if (strcmp(metadata->topics[i].topic, name) == 0)
@@ -37,11 +35,11 @@ enum err_code kafka_topics_describe_sync(struct kafka_admin *admin, const char *
                                          int64_t timeout_ms, struct err *err)
 {
     const struct rd_kafka_metadata *metadata;
-    enum err_code code = ask_metadata(admin, timeout_ms, &metadata, err);
+    enum err_code code = kafka_admin_metadata(admin, timeout_ms, &metadata, err);
     if (code)
         return code;
     for (size_t i = 0; i < count; i++) {
-        const struct rd_kafka_metadata_topic *topic = find(metadata, names[i]);
+        const struct rd_kafka_metadata_topic *topic = kafka_admin_topic(metadata, names[i]);
         states[i].partitions = topic ? topic->partition_cnt : 0;
     }
     rd_kafka_metadata_destroy(metadata);
@@ -79,7 +77,7 @@ enum err_code kafka_topics_list_sync(struct kafka_admin *admin, const char *pref
                                      int64_t timeout_ms, struct err *err)
 {
     const struct rd_kafka_metadata *metadata;
-    enum err_code code = ask_metadata(admin, timeout_ms, &metadata, err);
+    enum err_code code = kafka_admin_metadata(admin, timeout_ms, &metadata, err);
     if (code)
         return code;
     struct kafka_topic_state *states = mem_zalloc((size_t)metadata->topic_cnt, sizeof *states);
@@ -160,7 +158,7 @@ static enum err_code check_existing(const struct kafka_topic_spec *specs, size_t
 {
     *ret_missing = 0;
     for (size_t i = 0; i < count; i++) {
-        const struct rd_kafka_metadata_topic *topic = find(metadata, specs[i].name);
+        const struct rd_kafka_metadata_topic *topic = kafka_admin_topic(metadata, specs[i].name);
         ret_created[i] = !topic || topic->partition_cnt == 0;
         *ret_missing += ret_created[i];
         if (!ret_created[i] && topic->partition_cnt != specs[i].partitions)
@@ -209,7 +207,7 @@ static const char *find_leaderless(const struct rd_kafka_metadata *metadata,
                                    const struct kafka_topic_spec *specs, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (!has_leaders(find(metadata, specs[i].name)))
+        if (!has_leaders(kafka_admin_topic(metadata, specs[i].name)))
             return specs[i].name;
     }
     return NULL;
@@ -221,7 +219,7 @@ static enum err_code await_leaders(struct kafka_admin *admin, const struct kafka
     for (;;) {
         const struct rd_kafka_metadata *metadata;
         int64_t left_ms = until_ms - clock_monotonic_ms();
-        enum err_code code = ask_metadata(admin, left_ms > 1 ? left_ms : 1, &metadata, err);
+        enum err_code code = kafka_admin_metadata(admin, left_ms > 1 ? left_ms : 1, &metadata, err);
         if (code)
             return code;
         const char *leaderless = find_leaderless(metadata, specs, count);
@@ -241,7 +239,7 @@ enum err_code kafka_topics_create_sync(struct kafka_admin *admin,
     int64_t until_ms = clock_monotonic_ms() + timeout_ms;
     const struct rd_kafka_metadata *metadata;
     size_t missing;
-    enum err_code code = ask_metadata(admin, timeout_ms, &metadata, err);
+    enum err_code code = kafka_admin_metadata(admin, timeout_ms, &metadata, err);
     if (code)
         return code;
     code = check_existing(specs, count, metadata, ret_created, &missing, err);
