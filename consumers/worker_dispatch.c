@@ -234,13 +234,12 @@ static bool may_begin(const struct attempt *attempt)
 }
 
 /* Only the first verdict tells of a redelivery: an ordered job that has waited is asked for again.
- * GO says that there is no claim: it may be lost, or was never made because Redis was away. */
+ */
 static void begin(struct attempt *attempt, const struct gate_answer *answer)
 {
-    bool again = answer->verdict != GATE_GO || (attempt->again && !MUTANT(lost_claim_believed));
     if (answer->verdict != GATE_UNKNOWN)
         attempt->suspect = answer->verdict == GATE_SUSPECT;
-    bool waits = again && redelivery_waits(attempt, answer->verdict);
+    bool waits = redelivery_waits(attempt, answer->verdict);
     attempt->waited = true;
     if (waits || order_recall(attempt, answer))
         give_room(attempt);

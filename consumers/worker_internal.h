@@ -67,8 +67,7 @@ struct attempt {
     struct worker_type *type; /* NULL when the type is unknown or the record unreadable */
     uint64_t ticket;
     int64_t offset;
-    bool again;   /* the same command may have been begun before, from this record or another */
-    size_t bytes; /* counted in its queue's and partition's held_bytes */
+    size_t bytes;                      /* counted in its queue's and partition's held_bytes */
     struct envelope *envelope;         /* NULL for a record that could not be read */
     const struct job_command *command; /* in the envelope */
     struct span key, value; /* the record as it was, owned; only for one that could not be read */
@@ -277,6 +276,9 @@ void partition_begin(struct attempt *attempt);
 /* Its forget_at has passed, so its record is gone from every view and nothing may begin anew;
  * counted. */
 bool partition_is_forgotten(const struct attempt *attempt);
+/* The same command may have been begun before: from this record, by another worker or a life before
+ * this one, or from another copy of it. */
+bool partition_comes_again(const struct attempt *attempt);
 /* The attempt is over: its ticket is done, its memory goes; the next of its key begins. */
 void partition_attempt_done(struct attempt *attempt);
 /* Its ticket is done although the attempt goes on (a mutant's: nothing else may). */
@@ -343,7 +345,7 @@ void redelivery_open(struct worker_queue *queue);
 void redelivery_close(struct worker_queue *queue);
 /* A partition has been assigned: what its last owner published is in the log by now. */
 void redelivery_assigned(struct worker_partition *partition);
-/* The gate says that the attempt's command has been begun before. True: it waits for the view (or
+/* The gate allows the attempt. True: its job may have ended, so it waits for the view (or
  * for its limit), and the gate is asked again; it counts as under way no more. False: go on. */
 bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict);
 /* It waits no more. */

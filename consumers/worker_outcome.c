@@ -92,12 +92,13 @@ static enum err_code publish_next(struct attempt *attempt, struct err *err)
             next.attempt++;
     }
     next.due_at_ms = attempt->next_at_ms;
+    next.again = partition_comes_again(attempt);
     if (next.facts.origin_offset < 0) {
         next.facts.origin_partition = attempt->partition->number;
         next.facts.origin_offset = attempt->offset;
     }
-    return publish_handoff(&attempt->partition->worker->publish, &next, attempt->again,
-                           on_acknowledged, attempt, err);
+    return publish_handoff(&attempt->partition->worker->publish, &next, on_acknowledged, attempt,
+                           err);
 }
 
 static enum err_code publish_dead_letter(struct attempt *attempt, struct err *err)

@@ -487,6 +487,11 @@ bool partition_is_forgotten(const struct attempt *attempt)
     return true;
 }
 
+bool partition_comes_again(const struct attempt *attempt)
+{
+    return attempt->offset < attempt->partition->old_end || attempt->command->again;
+}
+
 /* A readable command: forgotten, behind others of its key, or to begin. */
 static void admit(struct attempt *attempt)
 {
@@ -513,8 +518,6 @@ void partition_record(void *arg, const struct kafka_record *record)
     struct attempt *attempt = MEM_NEW(*attempt);
     partition_link(partition, attempt);
     attempt->offset = record->offset;
-    attempt->again = record->offset < partition->old_end ||
-                     kafka_record_header(record, TOPIC_HEADER_AGAIN).data != NULL;
     attempt->ticket = window_add(partition->window, record->offset);
     attempt->bytes = record->value.size + ATTEMPT_OVERHEAD_BYTES;
     queue->held_bytes += attempt->bytes;

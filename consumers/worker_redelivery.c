@@ -209,6 +209,20 @@ static void wait_in_order(struct redelivery *redelivery, struct attempt *attempt
     attempt_list_insert(&redelivery->waiting, after, attempt);
 }
 
+/* As far as the verdict, the attempt's first one, tells. */
+static bool may_have_ended(const struct attempt *attempt, enum gate_verdict verdict)
+{
+    const struct worker_partition *partition = attempt->partition;
+    if (verdict == GATE_GO) /* after the view, on one connection, it knew what that knew */
+        return attempt->offset < partition->old_end && !partition->queue->redelivery->settled &&
+               !MUTANT(lost_claim_believed);
+    if (verdict == GATE_AGAIN)
+        return partition_comes_again(attempt) && !MUTANT(own_claim_believed);
+    if (verdict == GATE_UNKNOWN)
+        return partition_comes_again(attempt) && !MUTANT(unknown_begun);
+    return true;
+}
+
 bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
 {
     struct worker_partition *partition = attempt->partition;
@@ -219,12 +233,7 @@ bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
     bool silent_again = unknown && now_ms < attempt->redelivered_until_ms;
     if (attempt->waited && (!silent_again || MUTANT(second_silence_begun)))
         return false;
-    if (MUTANT(no_redelivery_wait) || wait_ms == 0 ||
-        (verdict == GATE_AGAIN && (!attempt->again || MUTANT(own_claim_believed))) ||
-        (unknown && (!attempt->again || MUTANT(unknown_begun))))
-        return false;
-    /* It answered after the view did, on one connection: it knew what that knew. */
-    if (verdict == GATE_GO && (redelivery->settled || attempt->offset >= partition->old_end))
+    if (MUTANT(no_redelivery_wait) || wait_ms == 0 || !may_have_ended(attempt, verdict))
         return false;
     partition->under_way--;
     if (redelivery->settled && !unknown) { /* since after the gate was asked, perhaps */

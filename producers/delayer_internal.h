@@ -17,7 +17,6 @@ struct held {
     uint64_t ticket;
     int64_t offset;
     int64_t release_at_ms;
-    bool again; /* may have been handed on before, or is a copy of what was */
     size_t bytes;
     struct envelope *envelope; /* NULL: it goes to the dead letters */
     struct err why;

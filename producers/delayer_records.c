@@ -156,7 +156,7 @@ static enum err_code publish(struct held *held)
     if (!held->envelope)
         return bury(held);
     enum err_code code =
-        publish_handoff(&held->partition->delayer->publish, &held->envelope->command, held->again,
+        publish_handoff(&held->partition->delayer->publish, &held->envelope->command,
                         on_acknowledged, held, &held->why);
     if (code != ERR_LIMIT)
         return code;
@@ -224,8 +224,11 @@ static void read_command(struct held *held, const struct kafka_record *record)
     enum err_code code = envelope_decode(record->value, &held->envelope, &held->why);
     if (code == ERR_OK)
         code = check_command(held);
-    if (code == ERR_OK)
+    if (code == ERR_OK) {
+        if (held->offset < held->partition->old_end && !MUTANT(repeat_unmarked))
+            held->envelope->command.again = true;
         return;
+    }
     held->release_at_ms = 0;
     condemn(held, record->key, record->value);
 }
@@ -240,8 +243,6 @@ void delayer_record(void *arg, const struct kafka_record *record)
     held->partition = partition;
     held->offset = record->offset;
     held->ticket = window_add(partition->window, record->offset);
-    held->again = record->offset < partition->old_end ||
-                  kafka_record_header(record, TOPIC_HEADER_AGAIN).data != NULL;
     held->bytes = record->value.size + HELD_OVERHEAD_BYTES;
     held->release_at_ms = record->timestamp_ms + partition->delay_ms;
     read_command(held, record);

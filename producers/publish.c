@@ -117,19 +117,17 @@ enum err_code publish_command_with(const struct publish *publish, const struct j
 }
 
 enum err_code publish_handoff(const struct publish *publish, const struct job_command *command,
-                              bool again, kafka_delivery_fn fn, void *arg, struct err *err)
+                              kafka_delivery_fn fn, void *arg, struct err *err)
 {
-    const struct kafka_header mark = { TOPIC_HEADER_AGAIN, SPAN_LIT("1") };
-    const struct publish_more more = { &mark, again && !MUTANT(repeat_unmarked) ? 1 : 0 };
     const struct topic_tier *tier =
         topic_tier_for(publish->tiers, publish->tier_count, command->due_at_ms - clock_wall_ms());
     if (!tier)
-        return publish_command_with(publish, command, &more, fn, arg, err);
+        return publish_command(publish, command, fn, arg, err);
     char identity[IDENTITY_TEXT_SIZE];
     id_identity_text(&command->facts.id, identity);
     char topic[TOPIC_NAME_MAX];
     queue_topic(topic, sizeof topic, publish, TOPIC_DELAY, span_of(tier->name));
-    return send_command(publish, command, (struct destination){ topic, span_of(identity), &more },
+    return send_command(publish, command, (struct destination){ topic, span_of(identity), NULL },
                         fn, arg, err);
 }
 

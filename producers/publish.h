@@ -31,11 +31,9 @@ enum err_code publish_command_with(const struct publish *publish, const struct j
                                    const struct publish_more *more, kafka_delivery_fn fn, void *arg,
                                    struct err *err) MUST_CHECK;
 /* Hands a command on to where it waits until it is due: a delay topic, or its command topic when
- * what is left is the worker's own timer. `again`: this may have been done before, by
- * somebody who did not live to tell; the record says so. */
+ * what is left is the worker's own timer. */
 enum err_code publish_handoff(const struct publish *publish, const struct job_command *command,
-                              bool again, kafka_delivery_fn fn, void *arg,
-                              struct err *err) MUST_CHECK;
+                              kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
 enum err_code publish_event(const struct publish *publish, const struct job_event *event,
                             kafka_delivery_fn fn, void *arg, struct err *err) MUST_CHECK;
 

@@ -211,6 +211,7 @@ static void command_in(struct checker *checker, struct envelope_arena *arena, co
     out->turn = in->turn;
     out->attempt = in->attempt;
     out->holds = in->holds;
+    out->again = in->again;
     out->due_at_ms = time_in(checker, "due_at_ms", in->due_at_ms);
     out->payload = text_in(checker, "payload", in->payload);
     out->unknown = unknown_in(checker, &in->base);
@@ -507,6 +508,7 @@ enum err_code envelope_encode_command(const struct job_command *command, struct 
     body.turn = command->turn;
     body.attempt = command->attempt;
     body.holds = command->holds;
+    body.again = command->again;
     body.due_at_ms = command->due_at_ms;
     body.payload = bytes_out(command->payload);
     pb_envelope envelope = ERRAND__V1__ENVELOPE__INIT;

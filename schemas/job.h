@@ -75,6 +75,7 @@ struct job_command {
     struct job_facts facts;
     uint32_t turn, attempt;
     uint32_t holds; /* in a row, since the last attempt began */
+    bool again;     /* it may lie on its topic twice: a predecessor may have put it there */
     int64_t due_at_ms;
     struct span payload;
     const void *unknown;

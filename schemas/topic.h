@@ -112,8 +112,6 @@ void topic_group_delayer(struct buf *out, const char *namespace_);
 #define TOPIC_HEADER_SOURCE_TOPIC     "errand-source-topic"
 #define TOPIC_HEADER_SOURCE_PARTITION "errand-source-partition"
 #define TOPIC_HEADER_SOURCE_OFFSET    "errand-source-offset"
-/* On a command that whoever handed it on may have handed on before: "1". */
-#define TOPIC_HEADER_AGAIN "errand-again"
 /* On a command that was replayed: by which replay, and the time and key that the record had; where
  * it was is told as on dead records. */
 #define TOPIC_HEADER_REPLAY      "errand-replay"

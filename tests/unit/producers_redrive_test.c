@@ -49,6 +49,7 @@ static int set_up(void **state)
         .turn = 4,
         .attempt = 5,
         .holds = 6,
+        .again = true,
         .due_at_ms = 7,
         .payload = SPAN_LIT("{\"a\": 1, \"b\": 2}"),
     };
@@ -99,6 +100,7 @@ static void test_what_it_carries_on_and_what_begins_anew(void **state)
     assert_int_equal(made.turn, 0);
     assert_int_equal(made.attempt, 1);
     assert_int_equal(made.holds, 0);
+    assert_false(made.again);
     assert_int_equal(made.due_at_ms, 0);
     assert_int_equal(made.facts.created_at_ms, NOW_MS);
     assert_int_equal(made.facts.not_after_ms, NOW_MS + 1000);

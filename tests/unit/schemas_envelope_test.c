@@ -52,6 +52,7 @@ static struct job_command sample_command(void)
                                  .turn = 2,
                                  .attempt = 3,
                                  .holds = 7,
+                                 .again = true,
                                  .due_at_ms = 1234,
                                  .payload = SPAN_LIT("{ \"b\" : [1, 2] }") };
 }
@@ -158,6 +159,7 @@ static void a_command_comes_back_as_it_was(void **state)
     assert_int_equal(envelope->command.turn, 2);
     assert_int_equal(envelope->command.attempt, 3);
     assert_int_equal(envelope->command.holds, 7);
+    assert_true(envelope->command.again);
     assert_int_equal(envelope->command.due_at_ms, 1234);
     assert_true(span_eq(envelope->command.payload, command.payload));
     struct buf again = encode(&envelope->command);
