@@ -153,8 +153,7 @@ class Chaos:
         by what felt() tells."""
         def recovered():
             lives, until = self.lives(), now_ms() - USUAL_MS
-            since = [(at, done) for at, done in lives if at <= until and done is None or at > self.faults[-1]["end"]]
-            return all(done for at, done in since if at <= until) and any(done for _, done in since)
+            return all(done for at, done in lives if at <= until) and any(done for at, done in lives if at > self.faults[-1]["end"])
         with contextlib.suppress(AssertionError):
             wait_until(recovered, most_s, "what was submitted has ended")
         self.let_run(0.5, 1.5)

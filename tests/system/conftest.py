@@ -3,6 +3,7 @@ jobs apart by what they submit; a test that breaks things, or needs a configurat
 
 SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import os
 import re
 import shutil
@@ -56,11 +57,9 @@ def swift_bin(bin_folder):
 
 
 @pytest.fixture(scope="session")
-def swift_stack(make_stack, swift_bin):
+def swift_stack(session_stack, swift_bin):
     """The stack of two such workers that tests under much load share; each judges what came since its own begin."""
-    stack, finish = make_stack("apache", workers=2, programs=swift_bin)
-    yield stack
-    finish()
+    return session_stack("apache", workers=2, programs=swift_bin)
 
 
 @pytest.fixture(scope="session")
@@ -99,22 +98,43 @@ def make_stack(request, bin_folder, local_config):
     return make
 
 
-def _shared(make_stack, broker):
-    stack, finish = make_stack(broker)
-    yield stack
-    finish()
+def _making(make_stack):
+    with contextlib.ExitStack() as ends:
+        def make(broker="embedded", **options):
+            stack, finish = make_stack(broker, **options)
+            ends.callback(finish)
+            return stack
+        yield make
 
 
 @pytest.fixture(scope="session")
-def stack(make_stack):
+def session_stack(make_stack):
+    """session_stack(broker="embedded", config={...}, workers=1): a stack that ends with the session."""
+    yield from _making(make_stack)
+
+
+@pytest.fixture(scope="module")
+def module_stack(make_stack):
+    """The same, of a stack that ends with the module."""
+    yield from _making(make_stack)
+
+
+@pytest.fixture
+def fresh_stack(make_stack):
+    """The same, of a stack of the test's own, which it may break."""
+    yield from _making(make_stack)
+
+
+@pytest.fixture(scope="session")
+def stack(session_stack):
     """The stack on Apache Kafka that tests share: whoever uses it leaves it whole."""
-    yield from _shared(make_stack, "apache")
+    return session_stack("apache")
 
 
 @pytest.fixture(scope="session")
-def embedded_stack(make_stack):
+def embedded_stack(session_stack):
     """The stack on the embedded broker that tests share."""
-    yield from _shared(make_stack, "embedded")
+    return session_stack("embedded")
 
 
 @pytest.fixture(params=["apache", "embedded"])
@@ -123,15 +143,3 @@ def any_stack(request):
     return request.getfixturevalue("stack" if request.param == "apache" else "embedded_stack")
 
 
-@pytest.fixture
-def fresh_stack(make_stack):
-    """fresh_stack(broker="embedded", config={...}, workers=1): a stack of the test's own, which it may break."""
-    finishers = []
-
-    def fresh(broker="embedded", **options):
-        stack, finish = make_stack(broker, **options)
-        finishers.append(finish)
-        return stack
-    yield fresh
-    for finish in finishers:
-        finish()

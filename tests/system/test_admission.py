@@ -32,10 +32,8 @@ PACE = {"simulate": "slow=50"}
 
 
 @pytest.fixture(scope="module")
-def narrow(make_stack):
-    stack, finish = make_stack("embedded", config=CONFIG, options=["--no-restart"])
-    yield stack
-    finish()
+def narrow(module_stack):
+    return module_stack("embedded", config=CONFIG, options=["--no-restart"])
 
 
 def submit(stack, job_type, payload, key=None):

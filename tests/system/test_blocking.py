@@ -42,17 +42,14 @@ def test_a_failing_job_does_not_hold_up_the_one_behind_it(stack):
     assert stack.wait(failing["id"])["state"] == "failed"
 
 
-def test_a_queue_that_waits_for_its_third_party_takes_no_other_queues_room(make_stack):
-    stack, finish = make_stack("apache", config={"worker": {"held_max": HELD_MAX}})
-    try:
-        waiting = [stack.submit("probe.call", {"simulate": f"slow={SLOW_S * 1000}", "text": "x" * HEAVY})
-                   for _ in range(HELD_MAX // HEAVY + 10)]
-        before = value(stack, "worker-1", "errand_worker_held_bytes")
-        for _ in range(20):
-            job = stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]},
-                               wait_s=10)
-            assert job["state"] == "succeeded", job
-        assert 0 < before < HELD_MAX * 3 / 4, "half of it is for all, the other half in equal parts"
-        assert stack.get(waiting[0]["id"])["state"] == "running"
-    finally:
-        finish()
+def test_a_queue_that_waits_for_its_third_party_takes_no_other_queues_room(fresh_stack):
+    stack = fresh_stack("apache", config={"worker": {"held_max": HELD_MAX}})
+    waiting = [stack.submit("probe.call", {"simulate": f"slow={SLOW_S * 1000}", "text": "x" * HEAVY})
+               for _ in range(HELD_MAX // HEAVY + 10)]
+    before = value(stack, "worker-1", "errand_worker_held_bytes")
+    for _ in range(20):
+        job = stack.submit("order.price", {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]},
+                           wait_s=10)
+        assert job["state"] == "succeeded", job
+    assert 0 < before < HELD_MAX * 3 / 4, "half of it is for all, the other half in equal parts"
+    assert stack.get(waiting[0]["id"])["state"] == "running"

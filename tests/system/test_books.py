@@ -22,11 +22,9 @@ RATE = 40
 
 
 @pytest.fixture(scope="module")
-def kept(make_stack):
+def kept(module_stack):
     """A stack whose books these tests keep, one after the other."""
-    stack, finish = make_stack("apache", workers=2)
-    yield stack
-    finish()
+    return module_stack("apache", workers=2)
 
 
 def digest_of(certificate):

@@ -22,12 +22,10 @@ SEED = 40
 
 
 @pytest.fixture(scope="module")
-def cluster(make_stack, swift_bin):
+def cluster(module_stack, swift_bin):
     """With programs as they are used, as in test_chaos.py: two cores carry three brokers and RATE jobs/s, and little beside."""
-    stack, finish = make_stack("apache:3", workers=2, programs=swift_bin,
-                               config={"kafka": {"produce_timeout": f"{ACK_MS_MAX + SLACK_MS}ms"}})
-    yield stack
-    finish()
+    return module_stack("apache:3", workers=2, programs=swift_bin,
+                        config={"kafka": {"produce_timeout": f"{ACK_MS_MAX + SLACK_MS}ms"}})
 
 
 def settings_of(admin, topic):

@@ -27,10 +27,8 @@ MENDED = {"simulate": "slow=0"}  # a merge patch after which the third party doe
 
 
 @pytest.fixture(scope="module")
-def own(make_stack):
-    stack, finish = make_stack("apache")
-    yield stack
-    finish()
+def own(module_stack):
+    return module_stack("apache")
 
 
 def give_up(stack, count, simulate="status=400", **members):

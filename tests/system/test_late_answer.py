@@ -31,63 +31,69 @@ def identity(job_id):
     return job_id.replace("-", "")[:24]
 
 
-def all_is_over(stack, guests, ids, slow):
-    for job_id in ids:
-        assert stack.wait(job_id)["state"] == "succeeded"
-    stack.request("DELETE", f"/v1/jobs/{slow['id']}")
-    assert stack.wait(slow["id"])["state"] == "cancelled"
-    guests.all[0].terminate()
-    guests.all[0].wait(20)
+class Unseen:
+    """Jobs that have ended, of which the view does not know, since the recorder stands still; one more that runs keeps their worker
+    from committing them. Use as a context, which ends with a recorder that goes on."""
 
+    def __init__(self, stack, folder):
+        self.stack = stack
+        self.folder = folder
 
-def published(stack, ids):
-    return set(ids) <= {headers_of(record).get("ce_subject") for record in stack.kafka("replies.probe")}
+    def __enter__(self):
+        self.recorder = self.stack.signal("recorder-1", signal.SIGSTOP)
+        try:
+            self.slow = self.stack.submit("probe.call", {"simulate": "slow=20000"})
+            self.ids = submit_many(self.stack, self.folder, {"n": 1}, JOBS)
+            wait_until(self.published, 30, "every outcome is in the log")
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
 
+    def published(self):
+        return set(self.ids) <= {headers_of(record).get("ce_subject") for record in self.stack.kafka("replies.probe")}
 
-def one_call_each(stack, ids):
-    called = [call["idempotency_key"] for call in stack.calls(path="/echo")]
-    assert {job_id: called.count(job_id) for job_id in ids} == dict.fromkeys(ids, 1)
+    def finish(self, guests):
+        """The recorder goes on, and all of them are seen; the guest that has them leaves."""
+        os.kill(self.recorder, signal.SIGCONT)
+        for job_id in self.ids:
+            assert self.stack.wait(job_id)["state"] == "succeeded"
+        self.stack.request("DELETE", f"/v1/jobs/{self.slow['id']}")
+        assert self.stack.wait(self.slow["id"])["state"] == "cancelled"
+        guests.all[0].terminate()
+        guests.all[0].wait(20)
+
+    def __exit__(self, *_):
+        os.kill(self.recorder, signal.SIGCONT)
+
+    def assert_one_call_each(self):
+        called = [call["idempotency_key"] for call in self.stack.calls(path="/echo")]
+        assert {job_id: called.count(job_id) for job_id in self.ids} == dict.fromkeys(self.ids, 1)
 
 
 # proves P-38f
 @pytest.mark.parametrize("late", LATE.values(), ids=LATE)
 def test_what_had_finished_is_not_done_again_because_the_gate_s_answer_was_late(stack, guests, tmp_path, late):
-    """A worker is told to stop; another, whose Redis is late, gets its partition. A job that runs keeps it from committing the
-    others, and the view does not know of them."""
-    recorder = stack.signal("recorder-1", signal.SIGSTOP)
-    try:
-        slow = stack.submit("probe.call", {"simulate": "slow=20000"})
-        ids = submit_many(stack, tmp_path, {"n": 1}, JOBS)
-        wait_until(lambda: published(stack, ids), 30, "every outcome is in the log")
-        with LateRedis(stack, identity(ids[0]), late) as redis, stack.nobody_restarted():
-            pid = stack.signal("worker-1", signal.SIGTERM)
-            guests.come(ERRAND_REDIS_ADDRESSES=f"127.0.0.1:{redis.listen()}", ERRAND_WORKER_REDELIVERY_WAIT="30s")
-            assert redis.asked_again.wait(30)
-            os.kill(recorder, signal.SIGCONT)
-            all_is_over(stack, guests, ids, slow)
-    finally:
-        os.kill(recorder, signal.SIGCONT)
+    """A worker is told to stop; another, whose Redis is late, gets its partition."""
+    with Unseen(stack, tmp_path) as jobs, LateRedis(stack, identity(jobs.ids[0]), late) as redis, stack.nobody_restarted():
+        pid = stack.signal("worker-1", signal.SIGTERM)
+        guests.come(ERRAND_REDIS_ADDRESSES=f"127.0.0.1:{redis.listen()}", ERRAND_WORKER_REDELIVERY_WAIT="30s")
+        assert redis.asked_again.wait(30)
+        jobs.finish(guests)
     stack.wait_restarted("worker-1", pid)
-    one_call_each(stack, ids)
+    jobs.assert_one_call_each()
 
 
 # proves P-38f
 def test_what_had_finished_is_not_done_again_because_its_claim_is_lost(stack, guests, tmp_path):
-    """The same, and the gate answers at once; but Redis has forgotten who claimed the jobs, or was away when they began."""
-    recorder = stack.signal("recorder-1", signal.SIGSTOP)
-    try:
-        slow = stack.submit("probe.call", {"simulate": "slow=20000"})
-        ids = submit_many(stack, tmp_path, {"n": 1}, JOBS)
-        wait_until(lambda: published(stack, ids), 30, "every outcome is in the log")
-        with stack.nobody_restarted():
-            pid = stack.kill("worker-1")
-            assert stack.redis().delete(*(f"{NAMESPACE}:g:{identity(job_id)}" for job_id in ids)) == JOBS
-            name, _ = guests.come(ERRAND_WORKER_REDELIVERY_WAIT="30s")
-            wait_until(lambda: name in members(stack, f"{NAMESPACE}.worker.probe"), 30, "it has the partition")
-            wait_until(lambda: stack.redis().exists(f"{NAMESPACE}:g:{identity(ids[0])}"), 30, "it has asked the gate")
-            os.kill(recorder, signal.SIGCONT)
-            all_is_over(stack, guests, ids, slow)
-    finally:
-        os.kill(recorder, signal.SIGCONT)
+    """The gate answers at once; but Redis has forgotten who claimed the jobs, or was away when they began."""
+    with Unseen(stack, tmp_path) as jobs, stack.nobody_restarted():
+        pid = stack.kill("worker-1")
+        claims = [f"{NAMESPACE}:g:{identity(job_id)}" for job_id in jobs.ids]
+        assert stack.redis().delete(*claims) == JOBS
+        name, _ = guests.come(ERRAND_WORKER_REDELIVERY_WAIT="30s")
+        wait_until(lambda: name in members(stack, f"{NAMESPACE}.worker.probe"), 30, "it has the partition")
+        wait_until(lambda: stack.redis().exists(claims[0]), 30, "it has asked the gate")
+        jobs.finish(guests)
     stack.wait_restarted("worker-1", pid)
-    one_call_each(stack, ids)
+    jobs.assert_one_call_each()

@@ -40,10 +40,8 @@ WORKERS = ("worker-1", "worker-2")
 
 
 @pytest.fixture(scope="module")
-def fleet(make_stack):
-    stack, finish = make_stack("apache", workers=2, config=CONFIG)
-    yield stack
-    finish()
+def fleet(module_stack):
+    return module_stack("apache", workers=2, config=CONFIG)
 
 
 def metric(stack, worker, name, **labels):

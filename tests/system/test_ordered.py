@@ -130,11 +130,9 @@ def test_jobs_of_a_key_run_one_at_a_time_in_order_through_failures(stack):
 
 
 @pytest.fixture(scope="module")
-def pair(make_stack):
+def pair(module_stack):
     """A stack with two workers, which share the partitions."""
-    stack, finish = make_stack("apache", workers=2)
-    yield stack
-    finish()
+    return module_stack("apache", workers=2)
 
 
 def metric(stack, name, metric_name):

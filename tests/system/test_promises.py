@@ -19,10 +19,8 @@ WOKEN_S = 4  # a wait is woken by the job's end; the re-reading that makes up fo
 
 
 @pytest.fixture(scope="module")
-def own(make_stack):
-    stack, finish = make_stack("apache")
-    yield stack
-    finish()
+def own(module_stack):
+    return module_stack("apache")
 
 
 def identity_bytes(job):

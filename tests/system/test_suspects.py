@@ -31,10 +31,8 @@ CONFIG = {"worker": {"drill_rules": True, "commit_interval": "10s", "redelivery_
 
 
 @pytest.fixture(scope="module")
-def suspects_stack(make_stack):
-    stack, finish = make_stack("apache", config=CONFIG, workers=2)
-    yield stack
-    finish()
+def suspects_stack(module_stack):
+    return module_stack("apache", config=CONFIG, workers=2)
 
 
 def metric(stack, name, process, labels=""):

@@ -17,12 +17,10 @@ SENTENCE = {"subject": "a thread", "seed": 3}
 
 
 @pytest.fixture
-def threads_stack(request, make_stack):
+def threads_stack(request, fresh_stack):
     programs = request.config.getoption("--tsan-bin")
     assert os.access(os.path.join(programs, "errand"), os.X_OK), "make MODE=tsan programs"
-    stack, finish = make_stack("embedded", programs=programs, workers=2)
-    yield stack
-    finish()
+    return fresh_stack("embedded", programs=programs, workers=2)
 
 
 def test_no_two_threads_race_under_load_and_at_the_end(threads_stack, tmp_path):

@@ -26,13 +26,11 @@ MEMORY_MORE_MAX = 64 * 1024 * 1024
 
 
 @pytest.fixture(scope="module")
-def walled(make_stack):
+def walled(module_stack):
     """A stack whose gateway has short deadlines and little room for one address."""
-    stack, finish = make_stack("embedded", config={"gateway": {
+    return module_stack("embedded", config={"gateway": {
         "connections_per_address": PER_ADDRESS, "header_timeout": f"{HEADER_TIMEOUT_S}s",
         "body_timeout": f"{BODY_TIMEOUT_S}s", "min_rate": 256}})
-    yield stack
-    finish()
 
 
 def connect(stack, source=None):

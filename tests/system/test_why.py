@@ -21,10 +21,8 @@ CONFIG = {"targets": {"narrow": {"base_url": "simulator:/", "concurrency": 1, "t
 
 
 @pytest.fixture(scope="module")
-def own(make_stack):
-    stack, finish = make_stack("apache", config=CONFIG)
-    yield stack
-    finish()
+def own(module_stack):
+    return module_stack("apache", config=CONFIG)
 
 
 def why(stack, job):

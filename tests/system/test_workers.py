@@ -19,10 +19,8 @@ BOTH = ["worker-1", "worker-2"]
 
 
 @pytest.fixture(scope="module")
-def own(make_stack):
-    stack, finish = make_stack("apache", workers=2)
-    yield stack
-    finish()
+def own(module_stack):
+    return module_stack("apache", workers=2)
 
 
 def workers(stack):

@@ -9,35 +9,26 @@
 
 #include "infra/clock.h"
 #include "infra/kafka_admin.h"
-#include "infra/kafka_mock.h"
 #include "schemas/buf.h"
 #include "schemas/mem.h"
+#include "tests/unit/kafka_scene.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 struct rig {
-    struct kafka_mock *mock;
+    struct kafka_scene kafka;
     struct loop *loop;
-    struct config_kafka config;
-    struct kafka_admin *admin;
     enum err_code code;
 };
 
 static int set_up(void **state)
 {
     static const struct kafka_mock_topic topics[] = { { "one", 1 }, { "two", 2 }, { "four", 4 } };
-    struct err err = { 0 };
     struct rig *rig = MEM_NEW(*rig);
-    assert_int_equal(kafka_mock_start(topics, 3, &rig->mock, &err), ERR_OK);
+    kafka_scene_open(&rig->kafka, topics, 3, KAFKA_READ_LOGS);
     rig->loop = loop_new(16);
     rig->code = ERR_COUNT;
-    rig->config = (struct config_kafka){
-        .brokers = mem_dup_text(kafka_mock_address(rig->mock)),
-        .kind = BROKER_EMBEDDED,
-        .session_timeout_ms = 4000,
-    };
-    assert_int_equal(kafka_admin_open(&rig->config, "test", &rig->admin, &err), ERR_OK);
     *state = rig;
     return 0;
 }
@@ -45,10 +36,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct rig *rig = *state;
-    kafka_admin_close(rig->admin);
+    kafka_scene_close(&rig->kafka);
     loop_free(rig->loop);
-    kafka_mock_stop(rig->mock);
-    free(rig->config.brokers);
     free(rig);
     return 0;
 }
@@ -60,20 +49,21 @@ static void test_topics_are_described_and_never_made_by_asking(void **state)
     const char *names[] = { "four", "absent" };
     struct kafka_topic_state states[2];
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(kafka_topics_describe_sync(rig->admin, names, 2, states, 5000, &err),
+        assert_int_equal(kafka_topics_describe_sync(rig->kafka.admin, names, 2, states, 5000, &err),
                          ERR_OK);
         assert_int_equal(states[0].partitions, 4);
         assert_int_equal(states[1].partitions, 0);
     }
     struct kafka_topic_state *listed = NULL;
     size_t count = 0;
-    assert_int_equal(kafka_topics_list_sync(rig->admin, "t", &listed, &count, 5000, &err), ERR_OK);
+    assert_int_equal(kafka_topics_list_sync(rig->kafka.admin, "t", &listed, &count, 5000, &err),
+                     ERR_OK);
     assert_int_equal(count, 1);
     assert_string_equal(listed[0].name, "two");
     kafka_topics_free(listed, count);
 
     char id[64] = "";
-    assert_int_equal(kafka_cluster_id_sync(rig->admin, 5000, id, &err), ERR_OK);
+    assert_int_equal(kafka_cluster_id_sync(rig->kafka.admin, 5000, id, &err), ERR_OK);
     assert_true(strlen(id) > 0);
 }
 
@@ -84,10 +74,11 @@ static void test_topics_of_another_shape_are_refused(void **state)
     bool created[2] = { true, true };
     struct kafka_topic_spec specs[] = { { .name = "one", .partitions = 1, .replication = 1 },
                                         { .name = "two", .partitions = 2, .replication = 1 } };
-    assert_int_equal(kafka_topics_create_sync(rig->admin, specs, 2, created, 5000, &err), ERR_OK);
+    assert_int_equal(kafka_topics_create_sync(rig->kafka.admin, specs, 2, created, 5000, &err),
+                     ERR_OK);
     assert_false(created[0] || created[1]);
     specs[1].partitions = 3;
-    assert_int_equal(kafka_topics_create_sync(rig->admin, specs, 2, created, 5000, &err),
+    assert_int_equal(kafka_topics_create_sync(rig->kafka.admin, specs, 2, created, 5000, &err),
                      ERR_CONFIG);
     assert_non_null(strstr(err.text, "two has 2 partitions"));
 }
@@ -116,28 +107,29 @@ static void test_records_are_written_read_and_scanned(void **state)
     struct kafka_scan scan = { .topic = "one", .fn = on_scanned, .arg = &scanned };
     struct kafka_offset absent = { .topic = "one", .offset = 3 };
     struct kafka_offset address = { .topic = "one", .offset = 1 };
-    assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
+    assert_int_equal(kafka_scan_sync(rig->kafka.admin, &scan, 5000, &err), ERR_OK);
     assert_int_equal(scanned.count, 0);
     for (int i = 0; i < 3; i++) {
         char value[2] = { (char)('a' + i), '\0' };
         assert_int_equal(
-            kafka_write_sync(rig->admin, "one", span_of("k"), span_of(value), 5000, &err), ERR_OK);
+            kafka_write_sync(rig->kafka.admin, "one", span_of("k"), span_of(value), 5000, &err),
+            ERR_OK);
     }
-    assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
+    assert_int_equal(kafka_scan_sync(rig->kafka.admin, &scan, 5000, &err), ERR_OK);
     assert_int_equal(scanned.count, 3);
     assert_int_equal(scanned.last_offset, 2);
     assert_string_equal(scanned.last, "c");
     scan.from = 2;
-    assert_int_equal(kafka_scan_sync(rig->admin, &scan, 5000, &err), ERR_OK);
+    assert_int_equal(kafka_scan_sync(rig->kafka.admin, &scan, 5000, &err), ERR_OK);
     assert_int_equal(scanned.count, 4);
 
     struct buf value = BUF_INIT(16);
-    assert_int_equal(kafka_read_sync(rig->admin, &address, 5000, &value, &err), ERR_OK);
+    assert_int_equal(kafka_read_sync(rig->kafka.admin, &address, 5000, &value, &err), ERR_OK);
     assert_string_equal(value.data, "b");
-    assert_int_equal(kafka_read_sync(rig->admin, &absent, 5000, &value, &err), ERR_NOT_FOUND);
+    assert_int_equal(kafka_read_sync(rig->kafka.admin, &absent, 5000, &value, &err), ERR_NOT_FOUND);
     buf_free(&value);
     struct buf small = BUF_INIT(0);
-    assert_int_equal(kafka_read_sync(rig->admin, &address, 5000, &small, &err), ERR_LIMIT);
+    assert_int_equal(kafka_read_sync(rig->kafka.admin, &address, 5000, &small, &err), ERR_LIMIT);
     buf_free(&small);
 }
 
@@ -154,10 +146,11 @@ static void test_ranges_and_committed_offsets(void **state)
     struct err err = { 0 };
     for (int i = 0; i < 3; i++)
         assert_int_equal(
-            kafka_write_sync(rig->admin, "one", span_of("k"), span_of("v"), 5000, &err), ERR_OK);
+            kafka_write_sync(rig->kafka.admin, "one", span_of("k"), span_of("v"), 5000, &err),
+            ERR_OK);
     struct kafka_reply reply = { rig->loop, 5000, on_asked, rig };
     struct kafka_range ranges[] = { { .topic = "one" }, { .topic = "two", .partition = 1 } };
-    kafka_ranges(rig->admin, ranges, 2, &reply);
+    kafka_ranges(rig->kafka.admin, ranges, 2, &reply);
     loop_run(rig->loop);
     assert_int_equal(rig->code, ERR_OK);
     assert_int_equal(ranges[0].start, 0);
@@ -165,9 +158,10 @@ static void test_ranges_and_committed_offsets(void **state)
     assert_int_equal(ranges[1].end, 0);
 
     struct kafka_offset offsets[] = { { .topic = "one", .offset = 7 }, { .topic = "two" } };
-    assert_int_equal(kafka_offsets_commit_sync(rig->admin, "g", offsets, 1, 5000, &err), ERR_OK);
+    assert_int_equal(kafka_offsets_commit_sync(rig->kafka.admin, "g", offsets, 1, 5000, &err),
+                     ERR_OK);
     offsets[0].offset = 0;
-    kafka_committed(rig->admin, "g", offsets, 2, &reply);
+    kafka_committed(rig->kafka.admin, "g", offsets, 2, &reply);
     loop_run(rig->loop);
     assert_int_equal(rig->code, ERR_OK);
     assert_int_equal(offsets[0].offset, 7);
@@ -178,13 +172,13 @@ static void test_an_absent_broker_is_said_in_time(void **state)
 {
     struct rig *rig = *state;
     struct err err = { 0 };
-    kafka_admin_close(rig->admin);
-    free(rig->config.brokers);
-    rig->config.brokers = mem_dup_text("127.0.0.1:1");
-    assert_int_equal(kafka_admin_open(&rig->config, "test", &rig->admin, &err), ERR_OK);
+    kafka_admin_close(rig->kafka.admin);
+    free(rig->kafka.config.brokers);
+    rig->kafka.config.brokers = mem_dup_text("127.0.0.1:1");
+    assert_int_equal(kafka_admin_open(&rig->kafka.config, "test", &rig->kafka.admin, &err), ERR_OK);
     char id[64];
     int64_t begun_ms = clock_monotonic_ms();
-    assert_int_equal(kafka_cluster_id_sync(rig->admin, 500, id, &err), ERR_KAFKA);
+    assert_int_equal(kafka_cluster_id_sync(rig->kafka.admin, 500, id, &err), ERR_KAFKA);
     assert_non_null(strstr(err.text, "127.0.0.1:1"));
     assert_true(clock_monotonic_ms() - begun_ms < 3000);
 }

@@ -10,39 +10,27 @@
 #include "infra/clock.h"
 #include "infra/kafka_first.h"
 #include "infra/kafka_groups.h"
-#include "infra/kafka_mock.h"
 #include "schemas/mem.h"
+#include "tests/unit/kafka_scene.h"
 
 #include <stdlib.h>
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS KAFKA_SCENE_TIMEOUT_MS
 #define RECORDS    40
 
 struct rig {
-    struct kafka_mock *mock;
-    struct config_kafka config;
-    struct kafka_admin *admin;
+    struct kafka_scene kafka;
     int64_t began_ms;
 };
 
 static int set_up(void **state)
 {
     static const struct kafka_mock_topic topics[] = { { "one", 1 }, { "four", 4 } };
-    struct err err = { 0 };
     struct rig *rig = MEM_NEW(*rig);
-    assert_int_equal(kafka_mock_start(topics, 2, &rig->mock, &err), ERR_OK);
-    rig->config = (struct config_kafka){
-        .brokers = mem_dup_text(kafka_mock_address(rig->mock)),
-        .kind = BROKER_EMBEDDED,
-        .session_timeout_ms = 4000,
-    };
-    assert_int_equal(
-        kafka_admin_open_for(&rig->config, "test", KAFKA_READ_FIRST, &rig->admin, &err), ERR_OK);
+    kafka_scene_open(&rig->kafka, topics, 2, KAFKA_READ_FIRST);
     rig->began_ms = clock_wall_ms();
     for (int i = 0; i < RECORDS; i++)
-        assert_int_equal(
-            kafka_write_sync(rig->admin, "one", span_of("k"), span_of("value"), TIMEOUT_MS, &err),
-            ERR_OK);
+        kafka_scene_write(&rig->kafka, "one", span_of("k"), span_of("value"));
     *state = rig;
     return 0;
 }
@@ -50,9 +38,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct rig *rig = *state;
-    kafka_admin_close(rig->admin);
-    kafka_mock_stop(rig->mock);
-    free(rig->config.brokers);
+    kafka_scene_close(&rig->kafka);
     free(rig);
     return 0;
 }
@@ -63,7 +49,7 @@ static void test_the_first_record_is_told_with_its_time(void **state)
     struct err err = { 0 };
     for (int64_t from = 0; from < RECORDS; from += 13) {
         struct kafka_first item = { .topic = "one", .from = from, .end = RECORDS };
-        assert_int_equal(kafka_first_sync(rig->admin, &item, 1, TIMEOUT_MS, &err), ERR_OK);
+        assert_int_equal(kafka_first_sync(rig->kafka.admin, &item, 1, TIMEOUT_MS, &err), ERR_OK);
         assert_int_equal(item.found, KAFKA_FIRST_RECORD);
         assert_int_equal(item.offset, from);
         assert_in_range(item.timestamp_ms, rig->began_ms - 1000, clock_wall_ms() + 1000);
@@ -80,7 +66,7 @@ static void test_partitions_without_a_record_are_told_as_such(void **state)
         { .topic = "one", .from = RECORDS, .end = RECORDS + 1 },
         { .topic = "four", .partition = 0, .end = 1 },
     };
-    assert_int_equal(kafka_first_sync(rig->admin, items, 3, TIMEOUT_MS, &err), ERR_OK);
+    assert_int_equal(kafka_first_sync(rig->kafka.admin, items, 3, TIMEOUT_MS, &err), ERR_OK);
     for (size_t i = 0; i < 3; i++)
         assert_int_equal(items[i].found, KAFKA_FIRST_NONE);
 }
@@ -90,7 +76,7 @@ static void test_what_does_not_come_in_time_is_unknown(void **state)
     struct rig *rig = *state;
     struct err err = { 0 };
     struct kafka_first item = { .topic = "one", .from = 3, .end = RECORDS };
-    assert_int_equal(kafka_first_sync(rig->admin, &item, 1, 0, &err), ERR_KAFKA);
+    assert_int_equal(kafka_first_sync(rig->kafka.admin, &item, 1, 0, &err), ERR_KAFKA);
     assert_int_equal(item.found, KAFKA_FIRST_UNKNOWN);
 }
 
@@ -100,7 +86,7 @@ static void test_groups_are_not_told_and_it_says_so(void **state)
     struct err err = { 0 };
     struct kafka_group *groups = NULL;
     size_t count = 0;
-    assert_int_equal(kafka_groups_list_sync(rig->admin, &groups, &count, TIMEOUT_MS, &err),
+    assert_int_equal(kafka_groups_list_sync(rig->kafka.admin, &groups, &count, TIMEOUT_MS, &err),
                      ERR_KAFKA);
     assert_non_null(strstr(err.text, "embedded broker"));
 }

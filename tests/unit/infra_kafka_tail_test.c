@@ -7,19 +7,17 @@
 
 #include <cmocka.h>
 
-#include "infra/kafka_mock.h"
 #include "infra/kafka_tail.h"
 #include "infra/kafka_topic.h"
 #include "schemas/mem.h"
+#include "tests/unit/kafka_scene.h"
 
 #include <stdlib.h>
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS KAFKA_SCENE_TIMEOUT_MS
 
 struct rig {
-    struct kafka_mock *mock;
-    struct config_kafka config;
-    struct kafka_admin *admin;
+    struct kafka_scene kafka;
     int64_t offsets[16];
     size_t count, stop_at;
     bool writes; /* one more record when nothing comes */
@@ -27,24 +25,14 @@ struct rig {
 
 static void write_one(struct rig *rig, const char *value)
 {
-    struct err err = { 0 };
-    assert_int_equal(
-        kafka_write_sync(rig->admin, "one", span_of("key"), span_of(value), TIMEOUT_MS, &err),
-        ERR_OK);
+    kafka_scene_write(&rig->kafka, "one", span_of("key"), span_of(value));
 }
 
 static int set_up(void **state)
 {
     static const struct kafka_mock_topic topics[] = { { "one", 1 }, { "four", 4 } };
-    struct err err = { 0 };
     struct rig *rig = MEM_NEW(*rig);
-    assert_int_equal(kafka_mock_start(topics, 2, &rig->mock, &err), ERR_OK);
-    rig->config = (struct config_kafka){
-        .brokers = mem_dup_text(kafka_mock_address(rig->mock)),
-        .kind = BROKER_EMBEDDED,
-        .session_timeout_ms = 4000,
-    };
-    assert_int_equal(kafka_admin_open(&rig->config, "test", &rig->admin, &err), ERR_OK);
+    kafka_scene_open(&rig->kafka, topics, 2, KAFKA_READ_LOGS);
     for (int i = 0; i < 5; i++)
         write_one(rig, "value");
     *state = rig;
@@ -54,9 +42,7 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct rig *rig = *state;
-    kafka_admin_close(rig->admin);
-    kafka_mock_stop(rig->mock);
-    free(rig->config.brokers);
+    kafka_scene_close(&rig->kafka);
     free(rig);
     return 0;
 }
@@ -83,7 +69,7 @@ static enum err_code tail(struct rig *rig, int64_t from, const int64_t *end)
     const struct kafka_tail asked = {
         .from = &place, .ends = end, .count = 1, .fn = on_record, .arg = rig
     };
-    return kafka_tail_sync(rig->admin, &asked, TIMEOUT_MS, &err);
+    return kafka_tail_sync(rig->kafka.admin, &asked, TIMEOUT_MS, &err);
 }
 
 static void test_it_ends_at_the_end_as_of_then(void **state)
@@ -113,13 +99,13 @@ static void test_a_topic_is_described(void **state)
     struct rig *rig = *state;
     struct err err = { 0 };
     struct kafka_topic topic;
-    assert_int_equal(kafka_topic_describe_sync(rig->admin, "four", &topic, TIMEOUT_MS, &err),
+    assert_int_equal(kafka_topic_describe_sync(rig->kafka.admin, "four", &topic, TIMEOUT_MS, &err),
                      ERR_OK);
     assert_int_equal(topic.count, 4);
     for (size_t i = 0; i < topic.count; i++)
         assert_true(topic.partitions[i].leader >= 0 && topic.partitions[i].in_sync == 1);
     kafka_topic_clear(&topic);
-    assert_int_equal(kafka_topic_describe_sync(rig->admin, "none", &topic, TIMEOUT_MS, &err),
+    assert_int_equal(kafka_topic_describe_sync(rig->kafka.admin, "none", &topic, TIMEOUT_MS, &err),
                      ERR_OK);
     assert_int_equal(topic.count, 0);
     kafka_topic_clear(&topic);

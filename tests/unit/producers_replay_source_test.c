@@ -9,22 +9,20 @@
 
 #include "infra/clock.h"
 #include "infra/kafka_by_time.h"
-#include "infra/kafka_mock.h"
 #include "producers/replay.h"
 #include "schemas/envelope.h"
 #include "schemas/mem.h"
+#include "tests/unit/kafka_scene.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-#define TIMEOUT_MS 20000
+#define TIMEOUT_MS KAFKA_SCENE_TIMEOUT_MS
 #define RECORDS    12
 #define PARTITIONS 4
 
 struct rig {
-    struct kafka_mock *mock;
-    struct config_kafka config;
-    struct kafka_admin *admin;
+    struct kafka_scene kafka;
     struct id_minter *minter;
     int64_t times[RECORDS + 1];
     int taken[RECORDS]; /* the numbers of the jobs, as they came */
@@ -59,9 +57,7 @@ static void write_job(struct rig *rig, int number, uint32_t turn)
     assert_int_equal(envelope_encode_command(&command, &value, &err), ERR_OK);
     while (clock_wall_ms() == before_ms) {
     }
-    assert_int_equal(
-        kafka_write_sync(rig->admin, "four", span_of(key), buf_span(&value), TIMEOUT_MS, &err),
-        ERR_OK);
+    kafka_scene_write(&rig->kafka, "four", span_of(key), buf_span(&value));
     buf_free(&value);
 }
 
@@ -69,25 +65,16 @@ static int set_up(void **state)
 {
     static const struct kafka_mock_topic topics[] = { { "four", PARTITIONS } };
     static const struct span secret = SPAN_LIT("0123456789abcdef0123456789abcdef");
-    struct err err = { 0 };
     struct rig *rig = MEM_NEW(*rig);
-    assert_int_equal(kafka_mock_start(topics, 1, &rig->mock, &err), ERR_OK);
-    rig->config = (struct config_kafka){
-        .brokers = mem_dup_text(kafka_mock_address(rig->mock)),
-        .kind = BROKER_EMBEDDED,
-        .session_timeout_ms = 4000,
-    };
+    kafka_scene_open(&rig->kafka, topics, 1, KAFKA_READ_LOGS);
     rig->minter = id_minter_new(&secret, 1);
-    assert_int_equal(kafka_admin_open(&rig->config, "test", &rig->admin, &err), ERR_OK);
     for (int i = 0; i < RECORDS; i++) {
         rig->times[i] = clock_wall_ms();
         write_job(rig, i, 0);
     }
     rig->times[RECORDS] = clock_wall_ms();
     write_job(rig, 3, 1); /* a later command of a job */
-    assert_int_equal(kafka_write_sync(rig->admin, "four", span_of("key-0"), span_of("no envelope"),
-                                      TIMEOUT_MS, &err),
-                     ERR_OK);
+    kafka_scene_write(&rig->kafka, "four", span_of("key-0"), span_of("no envelope"));
     *state = rig;
     return 0;
 }
@@ -95,10 +82,8 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct rig *rig = *state;
-    kafka_admin_close(rig->admin);
-    kafka_mock_stop(rig->mock);
+    kafka_scene_close(&rig->kafka);
     id_minter_free(rig->minter);
-    free(rig->config.brokers);
     free(rig);
     return 0;
 }
@@ -108,7 +93,8 @@ static void find_logs(struct rig *rig, struct kafka_range *logs, struct replay_r
     struct err err = { 0 };
     for (int i = 0; i < PARTITIONS; i++)
         logs[i] = (struct kafka_range){ .topic = "four", .partition = i };
-    assert_int_equal(kafka_ranges_sync(rig->admin, logs, PARTITIONS, TIMEOUT_MS, &err), ERR_OK);
+    assert_int_equal(kafka_ranges_sync(rig->kafka.admin, logs, PARTITIONS, TIMEOUT_MS, &err),
+                     ERR_OK);
     for (int i = 0; i < PARTITIONS; i++)
         ranges[i] = (struct replay_range){ i, logs[i].start, logs[i].end };
 }
@@ -131,7 +117,7 @@ static struct replay_tally read_all(struct rig *rig, struct replay_source *sourc
     struct replay_tally tally = { 0 };
     struct err err = { 0 };
     find_logs(rig, logs, ranges);
-    source->admin = rig->admin;
+    source->admin = rig->kafka.admin;
     source->topic = "four";
     source->ranges = ranges;
     source->range_count = PARTITIONS;
@@ -187,9 +173,9 @@ static void test_a_time_is_found_by_reading_timestamps(void **state)
         for (int i = 0; i < PARTITIONS; i++)
             offsets[i] = (struct kafka_offset){ "four", i, -1 };
         /* The n-th was written after times[n], the one before it before that, or at it. */
-        assert_int_equal(
-            kafka_by_time_sync(rig->admin, rig->times[n] + 1, logs, offsets, PARTITIONS, &err),
-            ERR_OK);
+        assert_int_equal(kafka_by_time_sync(rig->kafka.admin, rig->times[n] + 1, logs, offsets,
+                                            PARTITIONS, &err),
+                         ERR_OK);
         for (int i = 0; i < PARTITIONS; i++)
             before += (offsets[i].offset < 0 ? logs[i].end : offsets[i].offset) - logs[i].start;
         assert_int_equal(before, n);
