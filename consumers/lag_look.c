@@ -33,27 +33,14 @@ struct lag_question_group *lag_groups_of(const struct config *config, size_t *re
     return groups;
 }
 
-/* What lag_groups_of gave away, which says `const` to its readers. */
-static void free_text(const char *text)
-{
-    union {
-        const char *from;
-        char *to;
-    } text_of = { .from = text };
-    free(text_of.to);
-}
-
 void lag_groups_free(struct lag_question_group *groups, size_t count)
 {
-    union {
-        const struct lag_question_topic *from;
-        struct lag_question_topic *to;
-    } topics = { .from = groups && count ? groups[0].topics : NULL };
+    const struct lag_question_topic *topics = groups && count ? groups[0].topics : NULL;
     for (size_t i = 0; groups && i < count; i++) {
-        free_text(groups[i].topics->name);
-        free_text(groups[i].name);
+        mem_free_const(topics[i].name);
+        mem_free_const(groups[i].name);
     }
-    free(topics.to);
+    mem_free_const(topics);
     free(groups);
 }
 

@@ -405,12 +405,8 @@ static struct attempt *attempt_free(struct attempt *attempt)
     loop_timer_free(attempt->due);
     envelope_free(attempt->envelope);
     free(attempt->result);
-    union {
-        const void *from;
-        void *to;
-    } value = { .from = attempt->value.data }, key = { .from = attempt->key.data };
-    free(value.to);
-    free(key.to);
+    mem_free_const(attempt->value.data);
+    mem_free_const(attempt->key.data);
     bool was_under_way = attempt->state >= ATTEMPT_ASKED;
     free(attempt);
     balance_all(worker);

@@ -134,11 +134,7 @@ enum err_code topics_of(const struct config *config, struct kafka_topic_spec **r
 void topics_free(struct kafka_topic_spec *specs, size_t count)
 {
     for (size_t i = 0; specs && i < count; i++) {
-        union {
-            const char *from;
-            char *to;
-        } name = { .from = specs[i].name }; /* ours since topics_of */
-        free(name.to);
+        mem_free_const(specs[i].name); /* ours since topics_of */
         for (size_t k = 0; k < specs[i].settings.count; k++) {
             free(specs[i].settings.items[k].name);
             free(specs[i].settings.items[k].value);

@@ -20,13 +20,9 @@
 
 static void held_free(struct held *held)
 {
-    union {
-        const void *from;
-        void *to;
-    } key = { .from = held->key.data }, value = { .from = held->value.data };
     envelope_free(held->envelope);
-    free(key.to);
-    free(value.to);
+    mem_free_const(held->key.data);
+    mem_free_const(held->value.data);
     free(held);
 }
 

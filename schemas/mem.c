@@ -40,3 +40,12 @@ char *mem_dup_text(const char *text)
 {
     return mem_dup(span_of(text));
 }
+
+void mem_free_const(const void *memory)
+{
+    union {
+        const void *from;
+        void *to;
+    } place = { .from = memory };
+    free(place.to);
+}

@@ -16,6 +16,9 @@ void *mem_resize(void *old, size_t count, size_t size) __attribute__((alloc_size
 char *mem_dup(struct span bytes) __attribute__((malloc));
 char *mem_dup_text(const char *text) __attribute__((malloc));
 
+/* free() of what is ours and only read: the bytes of a span, a name in a struct. */
+void mem_free_const(const void *memory);
+
 /* struct x *x = MEM_NEW(*x); */
 #define MEM_NEW(object) mem_zalloc(1, sizeof(object))
 

@@ -134,20 +134,27 @@ static bool start_load(struct run *run, size_t kind)
     return started;
 }
 
+/* What one of them has written so far. */
+static void take_lag(struct run *run, const char *path)
+{
+    struct buf bytes = { 0 };
+    struct err err = { 0 };
+    if (stack_read_file(path, LAG_BYTES_MAX, &bytes, &err) == ERR_OK)
+        buf_add_span(&run->lags, buf_span(&bytes));
+    buf_free(&bytes);
+}
+
 /* `errand lag` ends when Kafka is away: then it is started again. */
 static void keep_lag(struct run *run)
 {
     const char *const words[] = { "lag",   "--watch=1s",      "--by", "group", "-o", "json",
                                   "--dir", run->stack.folder, NULL };
-    struct buf bytes = { 0 };
-    struct err err = { 0 };
     int64_t now_ms = clock_monotonic_ms();
     if (chaos_child_runs(&run->lag) || now_ms < run->lag_again_ms)
         return;
     char *path = inside(run, "lag.jsonl");
-    if (run->lag_again_ms && stack_read_file(path, LAG_BYTES_MAX, &bytes, &err) == ERR_OK)
-        buf_add_span(&run->lags, buf_span(&bytes));
-    buf_free(&bytes);
+    if (run->lag_again_ms)
+        take_lag(run, path);
     run->lag_again_ms = now_ms + 1000;
     (void)chaos_child_start(&run->lag, words, path);
     free(path);
@@ -155,14 +162,10 @@ static void keep_lag(struct run *run)
 
 static void end_lag(struct run *run)
 {
-    struct buf bytes = { 0 };
-    struct err err = { 0 };
     char *path = inside(run, "lag.jsonl");
     chaos_child_signal(&run->lag, SIGTERM);
     (void)chaos_child_wait(&run->lag, 5000, NULL);
-    if (stack_read_file(path, LAG_BYTES_MAX, &bytes, &err) == ERR_OK)
-        buf_add_span(&run->lags, buf_span(&bytes));
-    buf_free(&bytes);
+    take_lag(run, path);
     free(path);
 }
 

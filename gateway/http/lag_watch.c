@@ -172,11 +172,7 @@ static void asked(void *arg)
     asking->answer(asking->arg, told ? asking->look : NULL, &asking->err);
     if (watch->closed && !watch->looking)
         free_now(watch);
-    union {
-        const char *from;
-        char *to;
-    } name = { .from = asking->group.name };
-    free(name.to);
+    mem_free_const(asking->group.name);
     lag_look_free(asking->look);
     free(asking);
 }
