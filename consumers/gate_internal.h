@@ -4,15 +4,10 @@
 #define CONSUMERS_GATE_INTERNAL_H
 
 #include "consumers/gate.h"
+#include "consumers/gate_lua.h"
 #include "infra/redis_args.h"
 
 #define GATE_KEY_BYTES_MAX 400
-/* Reads a claim: mark, turn, place, who, epoch, attempt, due, released, suspect, unbegun. */
-#define GATE_LUA_PARSE                                                                             \
-    "local function parse(claim)\n"                                                                \
-    "  return string.match(claim, '^(x?)(%d*) ?(%S*) ?(%S*) ?(%d*) ?(%d*) ?(%d*) ?(r?) ?(s?) "     \
-    "?(n?)')\n"                                                                                    \
-    "end\n"
 
 struct gate {
     struct redis *redis;

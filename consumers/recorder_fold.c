@@ -1,6 +1,7 @@
 /* Batches: read the records that events touch in one round trip, fold in memory, write all or
  * nothing. See recorder_internal.h.
  * SPDX-License-Identifier: Apache-2.0 */
+#include "consumers/gate_lua.h"
 #include "consumers/list_lua.h"
 #include "consumers/recorder_internal.h"
 #include "infra/clock.h"
@@ -21,41 +22,45 @@
 
 /* KEYS: the view's hash, the set of lists, then of each job: record, command record, gate, the list
  * it was in and the one it is in now. ARGV: applied field, expected, new applied, then of each job:
- * record, expiry, "1" when terminal, wake-up channel, time of creation there and here, identity.
- * Last comes "1" when the records were folded unread, as of jobs that have none: nothing is
- * written, and 0 returned, when one has. What is forgotten already is in no list; nor is a job of
- * which there is no record of either kind, as of most that end at once: every call that is left out
- * here counts. */
+ * record, expiry, "1" when terminal, else the turn that has passed (gate_lua.h) or "", wake-up
+ * channel, time of creation there and here, identity. Last comes "1" when the records were folded
+ * unread, as of jobs that have none: nothing is written, and 0 returned, when one has. What is
+ * forgotten already is in no list; nor is a job of which there is no record of either kind, as of
+ * most that end at once: every call that is left out here counts. */
 static struct redis_script apply_events_script = {
-    .source =
-        LIST_LUA_CHANGE "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
-                        "if at ~= ARGV[2] then return at end\n"
-                        "if ARGV[#ARGV] == '1' then\n"
-                        "  local records = {}\n"
-                        "  for i = 1, (#KEYS - 2) / 5 do records[i] = KEYS[5*i-2] end\n"
-                        "  if redis.call('EXISTS', unpack(records)) > 0 then return 0 end\n"
-                        "end\n"
-                        "local seen, now = {}, redis.call('TIME')\n"
-                        "now = now[1] * 1000 + now[2] / 1000\n"
-                        "for i = 1, (#KEYS - 2) / 5 do\n"
-                        "  local k, a = 5*i-2, 7*i-3\n"
-                        "  local value = ARGV[a]\n"
-                        "  local listed = redis.call('EXISTS', KEYS[k], KEYS[k+1]) > 0\n"
-                        "  redis.call('SET', KEYS[k], value, 'PXAT', ARGV[a+1])\n"
-                        "  if ARGV[a+2] == '1' then redis.call('DEL', KEYS[k+1], KEYS[k+2]) end\n"
-                        "  if listed and (KEYS[k+3] ~= KEYS[k+4] or ARGV[a+4] ~= ARGV[a+5]) then\n"
-                        "    take(KEYS[k+3], ARGV[a+4], ARGV[a+6])\n"
-                        "  end\n"
-                        "  if tonumber(ARGV[a+1]) > now then\n"
-                        "    put(KEYS[k+4], ARGV[a+5], ARGV[a+6])\n"
-                        "    seen[KEYS[k+4]] = true\n"
-                        "  end\n"
-                        "  if #value > " WAKE_BYTES_MAX " then value = '' end\n"
-                        "  redis.call('PUBLISH', ARGV[a+3], value)\n"
-                        "end\n"
-                        "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
-                        "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
-                        "return 1\n",
+    .source = GATE_LUA_PARSE GATE_LUA_RELEASE_PASSED LIST_LUA_CHANGE
+    "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+    "if at ~= ARGV[2] then return at end\n"
+    "if ARGV[#ARGV] == '1' then\n"
+    "  local records = {}\n"
+    "  for i = 1, (#KEYS - 2) / 5 do records[i] = KEYS[5*i-2] end\n"
+    "  if redis.call('EXISTS', unpack(records)) > 0 then return 0 end\n"
+    "end\n"
+    "local seen, now = {}, redis.call('TIME')\n"
+    "now = now[1] * 1000 + now[2] / 1000\n"
+    "for i = 1, (#KEYS - 2) / 5 do\n"
+    "  local k, a = 5*i-2, 7*i-3\n"
+    "  local value = ARGV[a]\n"
+    "  local listed = redis.call('EXISTS', KEYS[k], KEYS[k+1]) > 0\n"
+    "  redis.call('SET', KEYS[k], value, 'PXAT', ARGV[a+1])\n"
+    "  if ARGV[a+2] == '1' then\n"
+    "    redis.call('DEL', KEYS[k+1], KEYS[k+2])\n"
+    "  elseif ARGV[a+2] ~= '' then\n"
+    "    release_passed(KEYS[k+2], ARGV[a+2], ARGV[a+1])\n"
+    "  end\n"
+    "  if listed and (KEYS[k+3] ~= KEYS[k+4] or ARGV[a+4] ~= ARGV[a+5]) then\n"
+    "    take(KEYS[k+3], ARGV[a+4], ARGV[a+6])\n"
+    "  end\n"
+    "  if tonumber(ARGV[a+1]) > now then\n"
+    "    put(KEYS[k+4], ARGV[a+5], ARGV[a+6])\n"
+    "    seen[KEYS[k+4]] = true\n"
+    "  end\n"
+    "  if #value > " WAKE_BYTES_MAX " then value = '' end\n"
+    "  redis.call('PUBLISH', ARGV[a+3], value)\n"
+    "end\n"
+    "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
+    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+    "return 1\n",
 };
 
 /* KEYS: the view's hash, the set of lists, then of each job: record, command record, list. ARGV:
@@ -86,6 +91,7 @@ struct folded {
     struct envelope_record *before; /* as Redis had it */
     struct job_record record;
     bool exists, changed;
+    bool handed_on; /* by the turn of the record */
 };
 
 struct batch {
@@ -221,6 +227,21 @@ static void add_list_before(struct redis_args *args, const struct recorder *reco
                          args);
 }
 
+/* Whether it has ended, or which turn of it is nobody's any more. */
+static void add_end(struct redis_args *args, const struct folded *job)
+{
+    const struct job_record *record = &job->record;
+    redis_args_begin(args);
+    if (job_state_is_terminal(record->state))
+        buf_add_text(&args->store, "1");
+    else if (job->handed_on && !MUTANT(hand_on_untold))
+        buf_printf(&args->store, "%u %d:%lld", record->turn, record->command_partition,
+                   (long long)record->command_offset);
+    else if (record->turn > 0)
+        buf_printf(&args->store, "%u -", record->turn - 1);
+    redis_args_end(args);
+}
+
 static void apply_events(struct batch *batch)
 {
     const struct recorder *recorder = batch->partition->recorder;
@@ -249,7 +270,7 @@ static void apply_events(struct batch *batch)
         assert(encoded); /* a record has room for whatever an envelope held */
         (void)encoded;
         add_expiry(&args, &job->record);
-        redis_args_text(&args, job_state_is_terminal(job->record.state) ? "1" : "0");
+        add_end(&args, job);
         add_key(&args, recorder, VIEW_WAKE, &job->facts->id);
         redis_args_int(&args, job->before ? job->before->record.facts.created_at_ms
                                           : job->record.facts.created_at_ms);
@@ -323,6 +344,7 @@ static void fold_entries(struct batch *batch)
             continue;
         job->record = next;
         job->exists = job->changed = true;
+        job->handed_on = event->handed_on;
     }
 }
 

@@ -61,6 +61,7 @@ static struct job_event event_of(const struct attempt *attempt, enum job_event_k
 static enum err_code publish_outcome(struct attempt *attempt, struct err *err)
 {
     struct job_event event = event_of(attempt, attempt->event);
+    event.handed_on = attempt->plan[0] == PUBLISH_NEXT; /* which is acknowledged by now */
     if (attempt->result) {
         event.result = (struct span){ attempt->result, attempt->result_size };
         event.result_kind = attempt->result_kind;

@@ -238,6 +238,7 @@ static void event_in(struct checker *checker, struct envelope_arena *arena, cons
     out->worker = text_in(checker, "worker", in->worker);
     out->command_partition = partition_in(checker, "command_partition", in->command_partition);
     out->command_offset = offset_in(checker, "command_offset", in->command_offset_plus_1);
+    out->handed_on = in->handed_on;
     out->unknown = unknown_in(checker, &in->base);
 }
 
@@ -536,6 +537,7 @@ enum err_code envelope_encode_event(const struct job_event *event, struct buf *o
     body.worker = bytes_out(event->worker);
     body.command_partition = event->command_partition;
     body.command_offset_plus_1 = event->command_offset + 1;
+    body.handed_on = event->handed_on;
     pb_envelope envelope = ERRAND__V1__ENVELOPE__INIT;
     envelope.body_case = ERRAND__V1__ENVELOPE__BODY_EVENT;
     envelope.event = &body;

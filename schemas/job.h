@@ -119,6 +119,7 @@ struct job_event {
     enum job_result_kind result_kind;
     int32_t command_partition;
     int64_t command_offset; /* -1 unknown */
+    bool handed_on;         /* the next turn is in the log */
     const void *unknown;
 };
 

@@ -84,6 +84,8 @@ static void add_envelope(struct buf *out, const struct envelope *envelope)
     buf_printf(out, ",\"turn\":%" PRIu32 ",\"attempt\":%" PRIu32, event->turn, event->attempt);
     json_out_instant(out, "at", event->at_ms);
     json_out_instant(out, "next_at", event->next_at_ms);
+    if (event->handed_on)
+        buf_add_text(out, ",\"handed_on\":true");
     json_out_text(out, "error", event->failure.code);
     json_out_text(out, "detail", event->failure.detail);
     json_out_text(out, "result", event->result);

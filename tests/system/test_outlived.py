@@ -24,12 +24,13 @@ BRIEF = {"queue": "probe", "handler": "call", "example": {}, "max_age": "4s", "r
          "call": {"target": "probe", "method": "POST", "path": "/echo", "headers": {"X-Simulate": "{{simulate|slow=0}}"},
                   "body": "{{payload}}"},
          "retry": {"attempts": 2, "backoff": "100ms", "backoff_max": "200ms"}}
+PATIENT = {**BRIEF, "max_age": "10m", "retention": "10m", "retry": {"attempts": 2, "backoff": "100ms", "backoff_max": "2m"}}
 PAYLOADS = [{"n": 1}, {"simulate": "status=400"}, {"simulate": "fail=1"}]
 
 
 @pytest.fixture
 def brief(fresh_stack):
-    return fresh_stack("apache", config={"types": {"probe.brief": BRIEF}, "worker": {"redelivery_wait": "1m"}})
+    return fresh_stack("apache", config={"types": {"probe.brief": BRIEF, "probe.patient": PATIENT}, "worker": {"redelivery_wait": "1m"}})
 
 
 def ends(stack, topic):
@@ -143,6 +144,35 @@ def test_a_command_that_its_delayer_hands_on_twice_waits_for_a_gate_that_is_sile
     last = max(record.offset() for record in copies())
     wait_until(lambda: committed(stack, "worker.probe", "commands.probe") > last, 30, "both copies are done")
     assert [call["attempt"] for call in stack.calls() if call["idempotency_key"] == job["id"]] == [1]
+
+
+# proves P-34b
+@pytest.mark.parametrize("lost", ["unheard", "forgotten"])
+def test_a_turn_that_was_handed_on_is_not_begun_again_because_its_release_is(brief, lost):
+    """The log says that the next turn is in it. Redis heard no release of this one, or has forgotten everything."""
+    stack = brief
+    job = stack.submit("probe.patient", {"simulate": "slow=1500,status=503,retry-after=90"})
+
+    def is_told(kind):
+        told = [headers_of(record) for record in stack.kafka("replies.probe")]
+        return any(headers["ce_subject"] == job["id"] and headers["ce_type"] == f"errand.event.{kind}" for headers in told)
+    wait_until(lambda: is_told("started"), 30, "it is called")
+    silent = stack.signal("redis", signal.SIGSTOP) if lost == "unheard" else None
+    try:
+        wait_until(lambda: is_told("retrying"), 30, "it is to be tried again")
+        with stack.nobody_restarted():
+            pid = stack.kill("worker-1")
+            set_to_start(stack, {"worker.probe": GROUPS["worker.probe"]})
+            if not silent:
+                stack.redis().flushall()
+    finally:
+        if silent:
+            os.kill(silent, signal.SIGCONT)
+    stack.wait_restarted("worker-1", pid)
+    last = max(end for end in ends(stack, "commands.probe").values())
+    wait_until(lambda: committed(stack, "worker.probe", "commands.probe") >= last, 60, "its command is done")
+    assert [call["attempt"] for call in stack.calls() if call["idempotency_key"] == job["id"]] == [1]
+    assert stack.get(job["id"])["state"] == "retrying"
 
 
 # proves P-4, P-50, P-53

@@ -73,6 +73,7 @@ static struct job_event sample_event(enum job_event_kind kind)
         .worker = SPAN_LIT("worker-1"),
         .command_partition = 4,
         .command_offset = 99,
+        .handed_on = true,
     };
 }
 
