@@ -11,6 +11,7 @@
 #include "infra/clock.h"
 #include "infra/log.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <assert.h>
 #include <inttypes.h>
@@ -189,10 +190,21 @@ static void free_partitions(struct kafka_consumer *consumer)
         metric_set(consumer->assigned, 0);
 }
 
+/* librdkafka keeps a pause beyond the assignment: a partition that comes back would be mute. */
+static void resume_all(struct kafka_consumer *consumer)
+{
+    for (size_t i = 0; i < consumer->partition_count; i++) {
+        consumer->partitions[i]->reposition = false;
+        if (consumer->partitions[i]->paused && !MUTANT(pause_outlives_revoke))
+            kafka_partition_resume(consumer->partitions[i]);
+    }
+}
+
 static void finish_revoke(struct kafka_consumer *consumer)
 {
     if (consumer->options.on_revoked)
         consumer->options.on_revoked(consumer->options.arg);
+    resume_all(consumer);
     /* Commits made until now are in librdkafka's queue before this. */
     rd_kafka_assign(consumer->client->rk, NULL);
     free_partitions(consumer);

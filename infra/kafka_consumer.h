@@ -79,7 +79,7 @@ void kafka_consumer_close(struct kafka_consumer *consumer, int64_t deadline_ms);
 void kafka_consumer_hold_revoke(struct kafka_consumer *consumer);
 void kafka_consumer_release_revoke(struct kafka_consumer *consumer);
 
-/* Idempotent and guarded. */
+/* Idempotent and guarded. A pause ends with the assignment. */
 void kafka_partition_pause(struct kafka_partition *partition);
 void kafka_partition_resume(struct kafka_partition *partition);
 bool kafka_partition_is_paused(const struct kafka_partition *partition);

@@ -133,6 +133,22 @@ static void test_manual_assignment_is_replaced(void **state)
     assert_int_equal(reader->partition_count, 0); /* its offset was given: on_assign is not asked */
 }
 
+static void test_a_pause_ends_with_the_assignment(void **state)
+{
+    struct kafka_rig *rig = *state;
+    struct kafka_reader *reader = &rig->readers[0];
+    kafka_rig_open_producer(rig, 5000, 1 << 20);
+    kafka_rig_produce_range(rig, "one", 0, 50);
+    kafka_rig_run_until(rig, kafka_rig_answered, 50);
+    reader->pause_at = 20;
+    kafka_rig_read_manually(rig, "one", -1);
+    kafka_rig_run_until(rig, kafka_rig_read, 20);
+    expect_quiet(rig, 20);
+    kafka_rig_read_manually(rig, "one", 20);
+    kafka_rig_run_until(rig, kafka_rig_read, 50);
+    kafka_rig_expect_values(reader, 20, 20, 50);
+}
+
 /* One test for all that needs a group: the embedded broker lets every join wait for seconds. */
 static void test_a_group_shares_commits_and_takes_over(void **state)
 {
@@ -213,6 +229,7 @@ int main(void)
         TEST(test_resuming_what_is_not_paused_does_nothing),
         TEST(test_seek_back_and_while_paused),
         TEST(test_manual_assignment_is_replaced),
+        TEST(test_a_pause_ends_with_the_assignment),
         TEST(test_a_group_shares_commits_and_takes_over),
         TEST(test_the_caller_may_begin_elsewhere),
         TEST(test_a_client_that_cannot_leave_is_left),
