@@ -89,6 +89,7 @@ struct attempt {
     bool in_child;                /* RUNNING: a child process runs it */
     bool waited;                  /* for the view, as a redelivery, if it had to */
     int64_t redelivered_until_ms; /* monotonic; 0: did not have to */
+    uint64_t ends_needed;         /* which ends of the replies it waits for, as redelivery counts */
     bool called_off;              /* somebody wants the job cancelled */
     bool claimed;                 /* the gate has our claim of this turn, not released */
     bool begun;                   /* this attempt, or maybe one before it */
@@ -351,7 +352,7 @@ bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict);
 /* It waits no more. */
 void redelivery_forget(struct attempt *attempt);
 /* The attempt of a partition that has been revoked has published its outcome there. */
-void redelivery_published(struct worker_queue *queue, int32_t replies_partition, int64_t offset);
+void redelivery_published(struct worker_queue *queue);
 
 /* --- worker_adopt.c --- */
 /* A partition has been revoked, and left its queue's list: its attempts that go on can be adopted.

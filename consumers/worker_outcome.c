@@ -20,10 +20,12 @@ static void publish_later(struct attempt *attempt);
 
 static void on_acknowledged(void *arg, enum err_code code, int32_t partition, int64_t offset)
 {
+    (void)partition;
+    (void)offset;
     struct attempt *attempt = arg;
     if (code == ERR_OK && attempt->partition->departed &&
         attempt->plan[attempt->step] == PUBLISH_EVENT)
-        redelivery_published(attempt->partition->queue, partition, offset);
+        redelivery_published(attempt->partition->queue);
     if (code == ERR_OK) {
         if (attempt->plan[attempt->step] == PUBLISH_DEAD)
             worker_metrics_dead(attempt);

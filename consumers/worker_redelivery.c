@@ -6,7 +6,9 @@
  * the one before: what lay in the log when the partition was assigned waits in these cases as well,
  * and so does what is marked as handed on again.
  * No claim at all says nothing before the view is that far either: Redis may have been away, or
- * emptied. See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
+ * emptied. What may have been put into the log twice waits for all that was in the replies when it
+ * came, since its other self may have ended at any time. See worker_internal.h.
+ * SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "infra/redis_args.h"
@@ -25,14 +27,16 @@ struct redelivery {
     struct loop *loop;
     char *topic; /* the queue's replies */
     size_t count;
-    struct kafka_range *ranges; /* its partitions; `end` as asked last */
-    int64_t *own_ends;          /* behind what this worker published for partitions it had lost */
+    struct kafka_range *ranges; /* its partitions, as they are asked for */
+    int64_t *ends;              /* of each, as known */
+    /* Kafka is asked for the ends time after time, which is counted from 1: which time was begun,
+     * which answer `ends` is, up to which the view has applied, which one what was assigned needs,
+     * and the highest that somebody waits for. */
+    uint64_t asked, known, applied, needed, wanted;
     struct loop_task ask;
     struct loop_timer *look;
     struct attempt_list waiting; /* in the order of their limits */
-    bool asking_ends, ends_known, ends_stale;
-    bool asking_view;
-    bool settled; /* the view has applied all of them */
+    bool asking_ends, asking_view;
     bool looking;
     bool closed;
 };
@@ -56,7 +60,7 @@ void redelivery_open(struct worker_queue *queue)
         .look = loop_timer_new(worker->loop, look, redelivery),
     };
     redelivery->ranges = mem_zalloc(redelivery->count, sizeof *redelivery->ranges);
-    redelivery->own_ends = mem_zalloc(redelivery->count, sizeof *redelivery->own_ends);
+    redelivery->ends = mem_zalloc(redelivery->count, sizeof *redelivery->ends);
     queue->redelivery = redelivery;
 }
 
@@ -64,7 +68,7 @@ static void redelivery_free(struct redelivery *redelivery)
 {
     free(redelivery->topic);
     free(redelivery->ranges);
-    free(redelivery->own_ends);
+    free(redelivery->ends);
     free(redelivery);
 }
 
@@ -91,8 +95,12 @@ static void on_ends(void *arg, enum err_code code)
         redelivery_free(redelivery);
         return;
     }
-    redelivery->ends_known = code == ERR_OK && !redelivery->ends_stale;
-    if (redelivery->ends_stale)
+    if (code)
+        return; /* asked for again by who waits */
+    redelivery->known = redelivery->asked;
+    for (size_t i = 0; i < redelivery->count; i++)
+        redelivery->ends[i] = redelivery->ranges[i].end;
+    if (redelivery->known < redelivery->wanted)
         ask_ends(redelivery);
 }
 
@@ -100,11 +108,10 @@ static void on_ends(void *arg, enum err_code code)
 static void ask_ends(void *arg)
 {
     struct redelivery *redelivery = arg;
-    redelivery->settled = redelivery->ends_known = false;
-    redelivery->ends_stale = redelivery->asking_ends;
     if (redelivery->asking_ends)
         return;
     redelivery->asking_ends = true;
+    redelivery->asked++;
     for (size_t i = 0; i < redelivery->count; i++)
         redelivery->ranges[i] =
             (struct kafka_range){ .topic = redelivery->topic, .partition = (int32_t)i };
@@ -115,24 +122,20 @@ static void ask_ends(void *arg)
 void redelivery_assigned(struct worker_partition *partition)
 {
     struct redelivery *redelivery = partition->queue->redelivery;
-    redelivery->settled = redelivery->ends_known = false;
+    redelivery->needed = redelivery->wanted = redelivery->asked + 1;
     loop_defer(redelivery->loop, &redelivery->ask);
 }
 
-void redelivery_published(struct worker_queue *queue, int32_t replies_partition, int64_t offset)
+void redelivery_published(struct worker_queue *queue)
 {
     struct redelivery *redelivery = queue->redelivery;
-    if (!redelivery || replies_partition < 0 || (size_t)replies_partition >= redelivery->count)
+    if (!redelivery)
         return;
-    if (offset + 1 > redelivery->own_ends[replies_partition])
-        redelivery->own_ends[replies_partition] = offset + 1;
-    redelivery->settled = false;
-}
-
-static int64_t needed(const struct redelivery *redelivery, size_t i)
-{
-    int64_t end = redelivery->ranges[i].end, own = redelivery->own_ends[i];
-    return own > end ? own : end;
+    redelivery->needed = redelivery->asked + 1;
+    for (struct attempt *attempt = redelivery->waiting.first; attempt; attempt = attempt->next) {
+        attempt->ends_needed = redelivery->needed;
+        redelivery->wanted = redelivery->needed;
+    }
 }
 
 /* --- waiting --- */
@@ -148,17 +151,17 @@ static void on_view(void *arg, enum err_code code, const struct redis_reply *rep
 {
     struct redelivery *redelivery = arg;
     redelivery->asking_view = false;
-    /* What was asked for meanwhile is looked for the next time. */
-    if (code || redis_reply_count(reply) != redelivery->count || !redelivery->ends_known)
+    if (code || redis_reply_count(reply) != redelivery->count)
         return;
     for (size_t i = 0; i < redelivery->count; i++) {
-        if (redis_reply_integer(redis_reply_at(reply, i)) < needed(redelivery, i))
+        if (redis_reply_integer(redis_reply_at(reply, i)) < redelivery->ends[i])
             return;
     }
-    redelivery->settled = true;
+    redelivery->applied = redelivery->known;
     for (struct attempt *attempt = redelivery->waiting.first; attempt;) {
         struct attempt *next = attempt->next;
-        if (attempt->partition->epoch != EPOCH_UNKNOWN) /* else the gate cannot be asked yet */
+        if (attempt->ends_needed <= redelivery->applied &&
+            attempt->partition->epoch != EPOCH_UNKNOWN) /* else the gate cannot be asked yet */
             go_on(redelivery, attempt);
         attempt = next;
     }
@@ -193,10 +196,10 @@ static void look(void *arg)
         loop_timer_stop(redelivery->look);
         return;
     }
-    if (!redelivery->ends_known && !redelivery->asking_ends)
+    if (redelivery->known < redelivery->wanted)
         ask_ends(redelivery);
-    else if (redelivery->ends_known && !redelivery->asking_view &&
-             redis_ready(redelivery->queue->worker->redis))
+    if (redelivery->known && !redelivery->asking_view &&
+        redis_ready(redelivery->queue->worker->redis))
         ask_view(redelivery);
 }
 
@@ -212,9 +215,9 @@ static void wait_in_order(struct redelivery *redelivery, struct attempt *attempt
 /* As far as the verdict, the attempt's first one, tells. */
 static bool may_have_ended(const struct attempt *attempt, enum gate_verdict verdict)
 {
-    const struct worker_partition *partition = attempt->partition;
+    const struct redelivery *redelivery = attempt->partition->queue->redelivery;
     if (verdict == GATE_GO) /* after the view, on one connection, it knew what that knew */
-        return attempt->offset < partition->old_end && !partition->queue->redelivery->settled &&
+        return partition_comes_again(attempt) && redelivery->applied < attempt->ends_needed &&
                !MUTANT(lost_claim_believed);
     if (verdict == GATE_AGAIN)
         return partition_comes_again(attempt) && !MUTANT(own_claim_believed);
@@ -233,17 +236,21 @@ bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict)
     bool silent_again = unknown && now_ms < attempt->redelivered_until_ms;
     if (attempt->waited && (!silent_again || MUTANT(second_silence_begun)))
         return false;
+    if (!attempt->waited)
+        attempt->ends_needed = attempt->command->again ? redelivery->asked + 1 : redelivery->needed;
     if (MUTANT(no_redelivery_wait) || wait_ms == 0 || !may_have_ended(attempt, verdict))
         return false;
     partition->under_way--;
-    if (redelivery->settled && !unknown) { /* since after the gate was asked, perhaps */
-        dispatch_ready(attempt);
+    if (redelivery->applied >= attempt->ends_needed && !unknown) {
+        dispatch_ready(attempt); /* since after the gate was asked, perhaps */
         return true;
     }
     metric_add(worker->redelivery_waits, 1);
     attempt->state = ATTEMPT_REDELIVERED;
     if (!attempt->waited)
         attempt->redelivered_until_ms = now_ms + wait_ms;
+    if (attempt->ends_needed > redelivery->wanted)
+        redelivery->wanted = attempt->ends_needed;
     wait_in_order(redelivery, attempt);
     if (!redelivery->looking) {
         redelivery->looking = true;

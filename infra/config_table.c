@@ -197,8 +197,8 @@ static const struct config_key root_keys[] = {
           "Allows listeners off loopback although there are no API keys: whoever reaches them may "
           "submit and read jobs.") },
     { KEY("gateway.keyed_without_view", CONFIG_BOOL, gateway.keyed_without_view, "true",
-          "Accept submissions with an Idempotency-Key while Redis is away; a reused key is then "
-          "not noticed.") },
+          "Accept submissions with an Idempotency-Key while Redis is away; that a key is used "
+          "again is noticed by the worker, if Redis is back within worker.redelivery_wait.") },
     { KEY("gateway.lag_limit", CONFIG_DURATION, gateway.lag_limit_ms, "5s",
           "How far the recorder may trail: until a job is older than this and the produce timeout, "
           "absent means queued."),

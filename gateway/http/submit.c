@@ -273,6 +273,8 @@ static void decide_claim(struct submitting *submitting, bool ours, const struct 
         /* Created now that the key is ours: not before the end of the job that had it last. */
         set_times(submitting, clock_wall_ms());
         submitting->command.due_at_ms = submitting->command.facts.run_at_ms;
+        /* Or the log has it already, and the view that would say so is being rebuilt. */
+        submitting->command.again = !found->certified && !MUTANT(unproven_key_unmarked);
         produce(submitting);
     }
 }
@@ -290,8 +292,9 @@ static void on_claim(void *arg, bool ours, const struct view_answer *found)
     } else if (found->code == ERR_OK) {
         decide_claim(submitting, ours, found);
     } else if (gateway->config->gateway.keyed_without_view) {
-        produce(submitting); /* the id is derived from the key: a second submission is the same job
-                                all the same */
+        /* The id is derived from the key: a second submission is the same job all the same. */
+        submitting->command.again = true;
+        produce(submitting);
     } else {
         fail_with(submitting, ERR_VIEW_UNAVAILABLE,
                   "The view (Redis) did not answer; the idempotency key cannot be checked.");

@@ -34,6 +34,10 @@ PLAIN = 2  # so many of them, the first ones, are done at once: how late they en
 STOP_S = 5  # longer than the session of a worker on a broker of our own, which is 4 s
 DRAIN_S = 90
 READS_MAX = 500
+RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
+# So long, at most, takes a submission while one broker of three dies. Who needs the slack shall be late, not refused, so such a stack
+# waits for Kafka as long.
+ACK_MS_MAX = 5000
 RATE = 320  # jobs/s that the loads offer where a promise says that it is kept under 300
 RATE_MIN = 240  # on a machine that others use as well, the loads may come later with some; with less than this, a test means nothing
 # What a machine may add to a promised bound on which brokers, daemons and the load share two cores: what is measured is when a
@@ -326,20 +330,19 @@ class Chaos:
                     self.ended.setdefault(line["id"], line["end"])
         return [(at, self.ended.get(job_id)) for i in range(kinds) for job_id, at in self.begun.get(i, {}).items()]
 
-    def felt(self, calm_s=0):
-        """For every fault that began at least so long after the end of the one before, how plain jobs felt it: what was
-        done to whom, the longest that one took which was under way or submitted then, and how long it was felt: from the
-        begin to the end of the last one that was submitted after it and took more than a second."""
-        lives = self.lives()
+    def felt(self):
+        """For every fault, how plain jobs felt it: what was done to whom, the longest that one took which was under way or submitted
+        then, how long it was felt, from the begin to the end of the last one that was submitted after it and took more than a second,
+        and the longest that a client waited for the answer to a submission. One that nobody saw end has taken until now."""
+        lives, now = self.lives(), now_ms()
         felt = []
-        for before, fault, after in zip([None, *self.faults], self.faults, [*self.faults[1:], None]):
-            if before and fault["begin"] - before["end"] < calm_s * 1000:
-                continue
-            begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] if after else now_ms())
-            near = [(at, done) for at, done in lives if done and begin - UNDER_WAY_MS <= at <= end]
+        for fault, after in zip(self.faults, [*self.faults[1:], None]):
+            begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] if after else now)
+            near = [(at, done or now) for at, done in lives if begin - UNDER_WAY_MS <= at <= end]
             felt.append({
                 "fault": told(fault), "longest_ms": max((done - at for at, done in near), default=0),
-                "felt_ms": max((done - begin for at, done in near if at > begin and done - at > USUAL_MS), default=0)})
+                "felt_ms": max((done - begin for at, done in near if at > begin and done - at > USUAL_MS), default=0),
+                "ack_ms": max((took_ms for _, took_ms in self.answers(begin - UNDER_WAY_MS, end)), default=0)})
         return felt
 
 

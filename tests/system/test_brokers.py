@@ -9,15 +9,12 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 import processes
-from chaos import RATE, RATE_MIN, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, now_ms, percentile
+from chaos import ACK_MS_MAX, RATE, RATE_MIN, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, now_ms, percentile
 from waiting import wait_until
 
 BROKERS = ["broker-1", "broker-2", "broker-3"]
 WARM_S = 8  # a broker that has just started is slow
 LOAD_S_MAX = 150
-# So long, at most, takes a submission while one broker of three dies. Who needs the slack shall be late, not refused, so the stack
-# waits for Kafka as long.
-ACK_MS_MAX = 5000
 SEED = 40
 
 

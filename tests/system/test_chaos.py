@@ -8,7 +8,7 @@ import signal
 import pytest
 
 import processes
-from chaos import RATE, RATE_MIN, STOP_S, Chaos, assert_clean, submit_told
+from chaos import RATE, RATE_MIN, RECOVERY_S, STOP_S, Chaos, assert_clean, submit_told
 from groups import members
 from guests import Guests
 from stack import NAMESPACE
@@ -16,7 +16,6 @@ from waiting import wait_until
 
 SEED = 20
 DAEMONS = ["worker-1", "worker-2", "recorder-1", "delayer-1", "gateway-1"]
-RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
 OLD_S = 1.5  # an old view is there, and is not to be believed
 USUAL_SESSION = "6s"  # on brokers that are not our own
 USUAL_RECOVERY_S = 15

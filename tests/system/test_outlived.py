@@ -175,6 +175,27 @@ def test_a_turn_that_was_handed_on_is_not_begun_again_because_its_release_is(bri
     assert stack.get(job["id"])["state"] == "retrying"
 
 
+# proves P-4, P-38f
+def test_a_key_that_is_used_again_while_redis_knows_nothing_makes_no_second_call(brief):
+    """Redis has been emptied, and the recorder does not come to tell it what had ended."""
+    stack = brief
+    job = stack.submit("probe.call", {"n": 1}, idempotency_key="once")
+    done = stack.wait(job["id"])
+    recorder = stack.signal("recorder-1", signal.SIGSTOP)
+    try:
+        stack.redis().flushall()
+        again = stack.submit("probe.call", {"n": 1}, idempotency_key="once")
+        assert again["id"] == job["id"]
+        wait_until(lambda: waits(stack) or len(stack.calls()) > 1, 30, "the worker asks whether it has ended")
+    finally:
+        os.kill(recorder, signal.SIGCONT)
+    last = ends(stack, "commands.probe")[0]
+    wait_until(lambda: committed(stack, "worker.probe", "commands.probe") >= last, 30, "both commands are done")
+    assert len(stack.calls()) == 1
+    wait_until(lambda: stack.read(job["id"]).status_code == 200, 30, "the view is whole again")
+    assert stack.get(job["id"]) == done
+
+
 # proves P-4, P-50, P-53
 def test_a_key_whose_job_is_forgotten_stands_for_a_new_one(brief):
     stack = brief
