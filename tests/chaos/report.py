@@ -4,7 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import statistics
 
-from chaos import ACK_MS_MAX, RECOVERY_S, SLACK_MS, percentile, told
+from chaos import ACK_MS_MAX, RECOVERY_S, SLACK_MS, STOP_S, percentile, told
 
 LOOK_EVERY_S = 2
 COMPARED_MIN = 3  # looks on either side: fewer lives differ by their lengths
@@ -31,12 +31,13 @@ def grown_in(world):
 
 
 def slow_in(world, daemons):
-    """The faults after which work did not go on as promised: jobs whose daemon died, stood still or was told to go; and submissions
-    whose broker, one of three, died."""
+    """The faults after which work did not go on as promised: jobs whose daemon died, stood still or was told to go, where all of them
+    stood still from when they were woken; and submissions whose broker, one of three, died."""
     lines = []
     for entry in world["felt"]:
         what, name = entry["fault"].split(" ", 1)
-        if set(name.split("+")) <= set(daemons) and entry["longest_ms"] > 1000 * RECOVERY_S:
+        allowed_s = RECOVERY_S + (STOP_S if what == "stop" and set(name.split("+")) >= set(daemons) else 0)
+        if set(name.split("+")) <= set(daemons) and entry["longest_ms"] > 1000 * allowed_s:
             lines.append(f"{entry['fault']}: a job took {entry['longest_ms']} ms")
         if what == "kill" and name.startswith("broker-") and "+" not in name and entry["ack_ms"] > ACK_MS_MAX + SLACK_MS:
             lines.append(f"{entry['fault']}: an answer took {entry['ack_ms']} ms")

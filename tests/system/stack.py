@@ -255,11 +255,13 @@ class Stack:
         finally:
             consumer.close()
 
-    def redis(self):
+    def redis_password(self):
         with open(os.path.join(self.folder, "secrets", "redis"), encoding="utf-8") as file:
-            password = file.read().strip()
+            return file.read().strip()
+
+    def redis(self):
         host, port = self.address("redis").rsplit(":", 1)
-        return redis.Redis(host=host, port=int(port), password=password, socket_timeout=10)
+        return redis.Redis(host=host, port=int(port), password=self.redis_password(), socket_timeout=10)
 
 
 def headers_of(record):

@@ -323,6 +323,17 @@ def test_what_a_stack_was_started_with_counts_too(fresh_stack, monkeypatch):
     assert done.returncode == 6 and "a third party that is not the simulator: quotes" in done.stderr, done.stderr
 
 
+def test_somebody_else_s_broker_and_redis_are_not_broken(broken, fresh_stack):
+    """Not even where only a worker would die: whoever else uses them would feel what comes of that."""
+    redis = f"redis://:{broken.redis_password()}@{broken.address('redis')}"
+    for broker, options, why in (
+            (broken.brokers(), [], f"its broker was not started by `errand up`: {broken.brokers()}"),
+            ("embedded", ["--redis", redis], "its Redis was not started by `errand up`: ")):
+        stack = fresh_stack(broker, config={"namespace": "guest"}, options=options)
+        done = stack.errand("chaos", "kill", "worker", check=False)
+        assert done.returncode == 6 and why in done.stderr and broken.redis_password() not in done.stderr, done.stderr
+
+
 @pytest.mark.parametrize("name", DRILLS)
 def test_a_drill_that_errand_carries(broken, long_run, name):
     """At full length in `make chaos`; in `make test` its file is there."""
