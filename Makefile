@@ -32,6 +32,8 @@ LDLIBS   += $(shell pkg-config --libs $(LIBS) 2>/dev/null) -lm -pthread
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wno-sign-conversion -Wstrict-prototypes \
 	-Wmissing-prototypes -Wold-style-definition -Wformat=2 -Wundef -Wpointer-arith -Wcast-qual -Wcast-align \
 	-Wwrite-strings -Wvla -Wredundant-decls -Wimplicit-fallthrough -Wdouble-promotion
+# A script in Lua is one string, of more than the 4,095 bytes that ISO C asks every compiler to take.
+WARNINGS += -Wno-overlength-strings
 ifeq ($(IS_CLANG),)
 WARNINGS += -Wlogical-op -Wduplicated-cond -Wduplicated-branches -Wjump-misses-init -Wformat-signedness \
 	-Wcast-align=strict

@@ -26,25 +26,30 @@
  * channel, time of creation there and here, identity. Last comes "1" when the records were folded
  * unread, as of jobs that have none: nothing is written, and 0 returned, when one has. What is
  * forgotten already is in no list; nor is a job of which there is no record of either kind, as of
- * most that end at once: every call that is left out here counts. */
+ * most that end at once: every call that is left out here counts, and what can be done for all of
+ * the batch is one call. */
 static struct redis_script apply_events_script = {
     .source = GATE_LUA_PARSE GATE_LUA_RELEASE_PASSED LIST_LUA_CHANGE
     "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
     "if at ~= ARGV[2] then return at end\n"
+    "local records, commands, gates, fresh = {}, {}, {}, false\n"
+    "for i = 1, (#KEYS - 2) / 5 do\n"
+    "  records[i], commands[i] = KEYS[5*i-2], KEYS[5*i-1]\n"
+    "end\n"
     "if ARGV[#ARGV] == '1' then\n"
-    "  local records = {}\n"
-    "  for i = 1, (#KEYS - 2) / 5 do records[i] = KEYS[5*i-2] end\n"
     "  if redis.call('EXISTS', unpack(records)) > 0 then return 0 end\n"
+    "  fresh = redis.call('EXISTS', unpack(commands)) == 0\n"
     "end\n"
     "local seen, now = {}, redis.call('TIME')\n"
     "now = now[1] * 1000 + now[2] / 1000\n"
-    "for i = 1, (#KEYS - 2) / 5 do\n"
+    "for i = 1, #records do\n"
     "  local k, a = 5*i-2, 7*i-3\n"
     "  local value = ARGV[a]\n"
-    "  local listed = redis.call('EXISTS', KEYS[k], KEYS[k+1]) > 0\n"
+    "  local listed = not fresh and redis.call('EXISTS', KEYS[k], KEYS[k+1]) > 0\n"
     "  redis.call('SET', KEYS[k], value, 'PXAT', ARGV[a+1])\n"
     "  if ARGV[a+2] == '1' then\n"
-    "    redis.call('DEL', KEYS[k+1], KEYS[k+2])\n"
+    "    gates[#gates + 1] = KEYS[k+2]\n"
+    "    if not fresh then gates[#gates + 1] = KEYS[k+1] end\n"
     "  elseif ARGV[a+2] ~= '' then\n"
     "    release_passed(KEYS[k+2], ARGV[a+2], ARGV[a+1])\n"
     "  end\n"
@@ -58,6 +63,8 @@ static struct redis_script apply_events_script = {
     "  if #value > " WAKE_BYTES_MAX " then value = '' end\n"
     "  redis.call('PUBLISH', ARGV[a+3], value)\n"
     "end\n"
+    "put_all()\n"
+    "if #gates > 0 then redis.call('DEL', unpack(gates)) end\n"
     "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
     "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
     "return 1\n",
@@ -69,10 +76,12 @@ static struct redis_script apply_events_script = {
 static struct redis_script apply_commands_script = {
     .source = LIST_LUA_CHANGE "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
                               "if at ~= ARGV[2] then return at end\n"
-                              "local seen = {}\n"
-                              "for i = 1, (#KEYS - 2) / 3 do\n"
+                              "local records, seen = {}, {}\n"
+                              "for i = 1, (#KEYS - 2) / 3 do records[i] = KEYS[3*i] end\n"
+                              "local known = redis.call('EXISTS', unpack(records))\n"
+                              "for i = 1, known < #records and #records or 0 do\n"
                               "  local k, a = 3*i, 4*i\n"
-                              "  if redis.call('EXISTS', KEYS[k]) == 0 then\n"
+                              "  if known == 0 or redis.call('EXISTS', KEYS[k]) == 0 then\n"
                               "    redis.call('SET', KEYS[k+1], ARGV[a], 'PXAT', ARGV[a+1], 'NX')\n"
                               "    if redis.call('EXISTS', KEYS[k+1]) == 1 then\n"
                               "      put(KEYS[k+2], ARGV[a+2], ARGV[a+3])\n"
@@ -80,6 +89,7 @@ static struct redis_script apply_commands_script = {
                               "    end\n"
                               "  end\n"
                               "end\n"
+                              "put_all()\n"
                               "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
                               "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
                               "return 1\n",

@@ -173,11 +173,7 @@
     "return {b.state, b.epoch, b.state == 2 and b.until_ - now or 0, b.wait, ceiling, tokens,\n"   \
     "  granted, workers, again}\n"
 
-/* Longer than what ISO C asks of every compiler; gcc and clang take it. */
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Woverlength-strings"
 static const struct redis_script script = { .source = LUA_READ LUA_BREAKER LUA_LIMITS };
-#pragma GCC diagnostic pop
 
 struct asked {
     target_grant_fn fn;
