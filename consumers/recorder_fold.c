@@ -36,7 +36,7 @@ static struct redis_script apply_events_script = {
     "for i = 1, (#KEYS - 2) / 5 do\n"
     "  records[i], commands[i] = KEYS[5*i-2], KEYS[5*i-1]\n"
     "end\n"
-    "if ARGV[#ARGV] == '1' then\n"
+    "if ARGV[#ARGV] == '1' and #records > 0 then\n"
     "  if redis.call('EXISTS', unpack(records)) > 0 then return 0 end\n"
     "  fresh = redis.call('EXISTS', unpack(commands)) == 0\n"
     "end\n"
@@ -74,25 +74,26 @@ static struct redis_script apply_events_script = {
  * applied field, expected, new applied, then of each job: command record, expiry, time of creation,
  * identity. A job that has events already needs no record of its command. */
 static struct redis_script apply_commands_script = {
-    .source = LIST_LUA_CHANGE "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
-                              "if at ~= ARGV[2] then return at end\n"
-                              "local records, seen = {}, {}\n"
-                              "for i = 1, (#KEYS - 2) / 3 do records[i] = KEYS[3*i] end\n"
-                              "local known = redis.call('EXISTS', unpack(records))\n"
-                              "for i = 1, known < #records and #records or 0 do\n"
-                              "  local k, a = 3*i, 4*i\n"
-                              "  if known == 0 or redis.call('EXISTS', KEYS[k]) == 0 then\n"
-                              "    redis.call('SET', KEYS[k+1], ARGV[a], 'PXAT', ARGV[a+1], 'NX')\n"
-                              "    if redis.call('EXISTS', KEYS[k+1]) == 1 then\n"
-                              "      put(KEYS[k+2], ARGV[a+2], ARGV[a+3])\n"
-                              "      seen[KEYS[k+2]] = true\n"
-                              "    end\n"
-                              "  end\n"
-                              "end\n"
-                              "put_all()\n"
-                              "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
-                              "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
-                              "return 1\n",
+    .source = LIST_LUA_CHANGE
+    "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
+    "if at ~= ARGV[2] then return at end\n"
+    "local records, seen = {}, {}\n"
+    "for i = 1, (#KEYS - 2) / 3 do records[i] = KEYS[3*i] end\n"
+    "local known = #records > 0 and redis.call('EXISTS', unpack(records)) or 0\n"
+    "for i = 1, known < #records and #records or 0 do\n"
+    "  local k, a = 3*i, 4*i\n"
+    "  if known == 0 or redis.call('EXISTS', KEYS[k]) == 0 then\n"
+    "    redis.call('SET', KEYS[k+1], ARGV[a], 'PXAT', ARGV[a+1], 'NX')\n"
+    "    if redis.call('EXISTS', KEYS[k+1]) == 1 then\n"
+    "      put(KEYS[k+2], ARGV[a+2], ARGV[a+3])\n"
+    "      seen[KEYS[k+2]] = true\n"
+    "    end\n"
+    "  end\n"
+    "end\n"
+    "put_all()\n"
+    "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
+    "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
+    "return 1\n",
 };
 
 /* One job of a batch. */

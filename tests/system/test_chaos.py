@@ -5,10 +5,8 @@ SPDX-License-Identifier: Apache-2.0
 """
 import signal
 
-import pytest
-
 import processes
-from chaos import RATE, RATE_MIN, RECOVERY_S, STOP_S, Chaos, assert_clean, submit_told
+from chaos import RATE, RATE_MIN, RECOVERY_S, STOP_S, Chaos, assert_clean, mark, submit_told
 from groups import members
 from guests import Guests
 from stack import NAMESPACE
@@ -21,13 +19,6 @@ USUAL_SESSION = "6s"  # on brokers that are not our own
 USUAL_RECOVERY_S = 15
 
 
-@pytest.fixture
-def chaos_stack(fresh_stack, swift_bin):
-    """With programs as they are used: sanitized ones are late for their sessions while a broker starts beside them, and every
-    rebalance of that is a fault that nobody wrote down."""
-    return fresh_stack("apache", workers=2, programs=swift_bin)
-
-
 def assert_recovered(chaos, limit_s):
     """A plain job that was under way at a fault, or submitted then, has waited no longer."""
     felt = chaos.felt()
@@ -36,8 +27,8 @@ def assert_recovered(chaos, limit_s):
 
 
 # proves P-2, P-21, P-35, P-53
-def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack, tmp_path):
-    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=120, seed=SEED)
+def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(swift_stack, tmp_path):
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=120, seed=SEED, since=mark(swift_stack, tmp_path))
     with chaos:
         for kill in (["worker-1"], ["recorder-1", "delayer-1"], ["worker-1", "worker-2"], ["gateway-1"], DAEMONS):
             chaos.kill(*kill)
@@ -52,26 +43,25 @@ def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(chaos_stack
 
 
 # proves P-2, P-21, P-53
-def test_work_goes_on_with_the_sessions_of_other_brokers(chaos_stack, tmp_path):
-    """Workers with longer sessions than those of the stack, which go: one of them is killed, and then both."""
-    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=120, seed=SEED + 3)
-    with Guests(chaos_stack) as guests, chaos:
+def test_work_goes_on_with_the_sessions_of_other_brokers(swift_stack, tmp_path):
+    """Workers with longer sessions than those of the stack, which go, are killed together."""
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=120, seed=SEED + 3, since=mark(swift_stack, tmp_path))
+    with Guests(swift_stack) as guests, chaos:
         for _ in range(2):
             guests.come(ERRAND_KAFKA_SESSION_TIMEOUT=USUAL_SESSION)
-        with chaos_stack.nobody_restarted():
-            for pid in [chaos_stack.signal(name, signal.SIGTERM) for name in DAEMONS[:2]]:
+        with swift_stack.nobody_restarted():
+            for pid in [swift_stack.signal(name, signal.SIGTERM) for name in DAEMONS[:2]]:
                 wait_until(lambda pid=pid: not processes.is_alive(pid), 20, "the stack's own workers have gone")
-            for dying in (1, 2):
-                wait_until(lambda: members(chaos_stack, f"{NAMESPACE}.worker.probe") == {name for name, _ in guests.here}, 30, "the guests do it all")
-                chaos.let_run(2)
-                with chaos.fault("kill", "+".join(name for name, _ in guests.here[:dying])):
-                    for _, process in guests.here[:dying]:
-                        process.kill()
-                        process.wait()
-                    del guests.here[:dying]
-                    for _ in range(dying):
-                        guests.come(ERRAND_KAFKA_SESSION_TIMEOUT=USUAL_SESSION)
-                chaos.let_recover(USUAL_RECOVERY_S)
+            wait_until(lambda: members(swift_stack, f"{NAMESPACE}.worker.probe") == {name for name, _ in guests.here}, 30, "the guests do it all")
+            chaos.let_run(2)
+            with chaos.fault("kill", "+".join(name for name, _ in guests.here)):
+                dying, guests.here[:] = list(guests.here), []
+                for _, process in dying:
+                    process.kill()
+                    process.wait()
+                for _ in dying:
+                    guests.come(ERRAND_KAFKA_SESSION_TIMEOUT=USUAL_SESSION)
+            chaos.let_recover(USUAL_RECOVERY_S)
         chaos.end_loads()
     assert_clean(chaos.verdict())
     assert chaos.rate() >= RATE_MIN
@@ -79,18 +69,18 @@ def test_work_goes_on_with_the_sessions_of_other_brokers(chaos_stack, tmp_path):
 
 
 # proves P-9, P-52, P-53
-def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
-    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=45, seed=SEED + 1)
+def test_redis_is_emptied_killed_set_back_and_silent(swift_stack, tmp_path):
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=45, seed=SEED + 1, since=mark(swift_stack, tmp_path))
     with chaos:
         chaos.flushall()
         chaos.let_run(2, 4)
         key = {"Idempotency-Key": "that of a job which runs when Redis is copied"}
         keyed = ["probe.call", {"simulate": "slow=4000"}, key]
-        slow = submit_told(chaos_stack, chaos.others, *keyed).json()["id"]
-        wait_until(lambda: chaos_stack.get(slow)["state"] == "running", 3, "it runs")
+        slow = submit_told(swift_stack, chaos.others, *keyed).json()["id"]
+        wait_until(lambda: swift_stack.get(slow)["state"] == "running", 3, "it runs")
         dump = chaos.copy_redis()
-        missed = [chaos_stack.wait(chaos.ask().json()["id"])["id"] for _ in range(10)]  # what is copied does not know of these
-        assert chaos_stack.wait(slow)["state"] == "succeeded"
+        missed = [swift_stack.wait(chaos.ask().json()["id"])["id"] for _ in range(10)]  # what is copied does not know of these
+        assert swift_stack.wait(slow)["state"] == "succeeded"
         chaos.others += chaos.read([*missed, slow])
         chaos.let_run(2, 4)
         chaos.lose_redis()
@@ -98,8 +88,8 @@ def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
         with chaos.stopped("recorder-1"):  # so long nobody brings it up to date
             chaos.lose_redis(dump)
             chaos.others += chaos.read(missed)
-            wait_until(lambda: chaos_stack.read(slow).json().get("code") == "view_behind", 20, "Redis answers again")
-            again = submit_told(chaos_stack, chaos.others, *keyed)  # it is told as ended by now, and the copy says that it runs
+            wait_until(lambda: swift_stack.read(slow).json().get("code") == "view_behind", 20, "Redis answers again")
+            again = submit_told(swift_stack, chaos.others, *keyed)  # it is told as ended by now, and the copy says that it runs
             assert again.status_code == 503 and again.json()["code"] == "view_behind", again.text
             chaos.let_run(OLD_S)
             chaos.others += chaos.read(missed)
@@ -115,9 +105,9 @@ def test_redis_is_emptied_killed_set_back_and_silent(chaos_stack, tmp_path):
 
 
 # proves P-2, P-35, P-53
-def test_the_power_is_cut_and_everything_is_as_it_was(chaos_stack, tmp_path):
+def test_the_power_is_cut_and_everything_is_as_it_was(swift_stack, tmp_path):
     """Broker, Redis and supervisor are killed with the rest; their disks stay."""
-    chaos = Chaos(chaos_stack, tmp_path, RATE, duration_s=35, seed=SEED + 2)
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=35, seed=SEED + 2, since=mark(swift_stack, tmp_path))
     with chaos:
         chaos.let_run(2, 4)
         chaos.cut_power()
