@@ -96,15 +96,14 @@ static void on_ends(void *arg, enum err_code code)
         return;
     }
     if (code)
-        return; /* asked for again by who waits */
+        return;
     redelivery->known = redelivery->asked;
     for (size_t i = 0; i < redelivery->count; i++)
         redelivery->ends[i] = redelivery->ranges[i].end;
-    if (redelivery->known < redelivery->wanted)
-        ask_ends(redelivery);
 }
 
-/* Once for all partitions that are assigned together. */
+/* Once for all partitions that are assigned together; and with the next look for what was asked for
+ * meanwhile, or got no answer. */
 static void ask_ends(void *arg)
 {
     struct redelivery *redelivery = arg;
