@@ -2,6 +2,7 @@
 #include "consumers/gate_internal.h"
 #include "schemas/envelope.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/view.h"
 
 #include <assert.h>
@@ -14,7 +15,7 @@
 
 static struct redis_script ask_script = {
     .source = GATE_LUA_PARSE
-    "local out, epochs, lives = {}, {}, {}\n"
+    "local out, epochs, emptied, lives = {}, {}, {}, {}\n"
     "local function known(who)\n" /* it beats, or it said that it left */
     "  if lives[who] == nil then\n"
     "    lives[who] = redis.call('EXISTS', ARGV[2] .. who) == 1\n"
@@ -48,6 +49,7 @@ static struct redis_script ask_script = {
     "    if epoch > current then\n" /* an emptied Redis learns it again */
     "      redis.call('SET', epoch_key, epoch, 'PX', " EPOCH_TTL_MS ")\n"
     "      current = epoch\n"
+    "      emptied[epoch_key] = true\n"
     "    end\n"
     "    epochs[epoch_key] = current\n"
     "  end\n"
@@ -66,7 +68,7 @@ static struct redis_script ask_script = {
     "      redis.call('SET', gate, turn .. ' ' .. place .. ' ' .. ARGV[1] .. ' ' .. epoch\n"
     "        .. (kept or ''), 'PXAT', expiry)\n"
     "    end\n"
-    "    out[i] = verdict\n"
+    "    out[i] = verdict == 'go' and emptied[epoch_key] and 'go 0 0 e' or verdict\n"
     "  end\n"
     "end\n"
     "return out\n",
@@ -142,8 +144,8 @@ static void tell_record(const struct asked *asked, size_t i, struct span bytes)
     envelope_record_free(object);
 }
 
-/* "<verdict> begun", or "<verdict> <attempt> <due> n", the rest of it optional; false when it is no
- * verdict. */
+/* "<verdict> begun", or "<verdict> <attempt> <due> n" (or e), the rest of it optional; false when
+ * it is no verdict. */
 static bool read_verdict(struct span text, struct gate_answer *ret_answer)
 {
     char words[64];
@@ -164,6 +166,7 @@ static bool read_verdict(struct span text, struct gate_answer *ret_answer)
             ret_answer->attempt = (uint32_t)strtoul(rest, &rest, 10);
             ret_answer->due_at_ms = strtoll(rest, &rest, 10);
             ret_answer->unbegun = strcmp(rest, " n") == 0;
+            ret_answer->emptied = strcmp(rest, " e") == 0 && !MUTANT(emptied_unnoticed);
         }
         return true;
     }

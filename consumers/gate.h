@@ -72,6 +72,7 @@ struct gate_answer {
     uint32_t attempt;  /* AGAIN, AGAIN_OTHER, SUSPECT: what gate_keep kept; 0 nothing */
     int64_t due_at_ms; /* the same; 0 nothing */
     bool unbegun;      /* GO and these: no attempt of a turn that was claimed has begun */
+    bool emptied;      /* GO: Redis has lost what it knew since the partition was assigned */
     const struct job_failure *failure; /* OUTCOME: what the record says; else NULL */
 };
 /* Called once for each question, in their order; `index` is the question's. */

@@ -49,7 +49,10 @@ static struct redis_script cancel_script = {
     "  redis.call('PUBLISH', ARGV[1], ARGV[3])\n"
     "  return 'idle'\n"
     "end\n"
-    "if released == 'r' then return unbegun == 'n' and 'idle' or 'idle_begun' end\n"
+    "if released == 'r' then\n" /* or the claim of a later turn is lost */
+    "  redis.call('PUBLISH', ARGV[1], ARGV[3])\n"
+    "  return unbegun == 'n' and 'idle' or 'idle_begun'\n"
+    "end\n"
     "redis.call('PUBLISH', ARGV[1] .. who, ARGV[3])\n"
     "return 'running'\n",
 };

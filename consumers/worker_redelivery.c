@@ -6,9 +6,9 @@
  * the one before: what lay in the log when the partition was assigned waits in these cases as well,
  * and so does what is marked as handed on again.
  * No claim at all says nothing before the view is that far either: Redis may have been away, or
- * emptied. What may have been put into the log twice waits for all that was in the replies when it
- * came, since its other self may have ended at any time. See worker_internal.h.
- * SPDX-License-Identifier: Apache-2.0 */
+ * emptied; the gate says when it finds that it was, since the assignment. What may have been put
+ * into the log twice waits for all that was in the replies when it came, since its other self may
+ * have ended at any time. See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
 #include "infra/redis_args.h"
@@ -125,6 +125,11 @@ void redelivery_assigned(struct worker_partition *partition)
     loop_defer(redelivery->loop, &redelivery->ask);
 }
 
+void redelivery_view_lost(struct worker_queue *queue)
+{
+    queue->redelivery->needed = queue->redelivery->asked + 1;
+}
+
 void redelivery_published(struct worker_queue *queue)
 {
     struct redelivery *redelivery = queue->redelivery;
@@ -195,7 +200,9 @@ static void look(void *arg)
         loop_timer_stop(redelivery->look);
         return;
     }
-    if (redelivery->known < redelivery->wanted)
+    /* Not while those that are known are not reached: what comes all the time would let nobody go.
+     */
+    if (redelivery->known < redelivery->wanted && redelivery->applied == redelivery->known)
         ask_ends(redelivery);
     if (redelivery->known && !redelivery->asking_view &&
         redis_ready(redelivery->queue->worker->redis))

@@ -197,8 +197,8 @@ static const struct config_key root_keys[] = {
           "Allows listeners off loopback although there are no API keys: whoever reaches them may "
           "submit and read jobs.") },
     { KEY("gateway.keyed_without_view", CONFIG_BOOL, gateway.keyed_without_view, "true",
-          "Accept submissions with an Idempotency-Key while Redis is away; that a key is used "
-          "again is noticed by the worker, if Redis is back within worker.redelivery_wait.") },
+          "Accept submissions with an Idempotency-Key while Redis is away; a reused key is then "
+          "not noticed.") },
     { KEY("gateway.lag_limit", CONFIG_DURATION, gateway.lag_limit_ms, "5s",
           "How far the recorder may trail: until a job is older than this and the produce timeout, "
           "absent means queued."),
@@ -274,7 +274,7 @@ static const struct config_key root_keys[] = {
     HTTP("recorder", recorder.http, "127.0.0.1:0", "64", "64", "64", "4KiB"),
     { KEY("recorder.batch_records_max", CONFIG_INTEGER, recorder.batch_records_max, "1000",
           "Records written to Redis in one script."),
-      RANGE(1, 3000) }, /* two keys each are named in one call, and Lua's stack holds 8,000 */
+      RANGE(1, 10000) },
     { KEY("recorder.batch_max", CONFIG_SIZE, recorder.batch_bytes_max, "512KiB",
           "Bytes written to Redis in one script; others wait meanwhile."),
       RANGE(64 * KIB, 512 * KIB) },

@@ -292,9 +292,8 @@ static void on_claim(void *arg, bool ours, const struct view_answer *found)
     } else if (found->code == ERR_OK) {
         decide_claim(submitting, ours, found);
     } else if (gateway->config->gateway.keyed_without_view) {
-        /* The id is derived from the key: a second submission is the same job all the same. */
-        submitting->command.again = true;
-        produce(submitting);
+        produce(submitting); /* the id is derived from the key: a second submission is the same job
+                                all the same */
     } else {
         fail_with(submitting, ERR_VIEW_UNAVAILABLE,
                   "The view (Redis) did not answer; the idempotency key cannot be checked.");

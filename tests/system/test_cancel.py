@@ -11,6 +11,7 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 
+import pytest
 import requests
 
 from stack import TERMINAL, headers_of
@@ -122,10 +123,13 @@ def aborted(stack, done):
 
 
 # proves P-22b
-def test_a_job_that_runs_is_aborted_also_when_redis_has_lost_its_claim(stack):
+@pytest.mark.parametrize("left", [b"", b"0 - - 0 0 0 r"], ids=["nothing", "that a turn has passed"])
+def test_a_job_that_runs_is_aborted_also_when_redis_has_lost_its_claim(stack, left):
     job = stack.submit("probe.call", {"simulate": "slow=60000"})
     in_state(stack, job, "running")
     assert stack.redis().delete(f"errand:g:{identity(job)}") == 1
+    if left:
+        stack.redis().set(f"errand:g:{identity(job)}", left, ex=60)
     done = cancelled(stack, job["id"])
     assert done["error"]["code"] == "cancelled"
     aborted(stack, done)

@@ -340,6 +340,12 @@ static void an_emptied_redis_learns_the_epoch_again(void **state)
     struct gate_question asked = question(&id, 0, 10);
     asked.epoch = epoch;
     assert_int_equal(ask_one(scene, scene->mine, asked), GATE_GO);
+    assert_true(scene->answers[0].emptied);
+    struct id later = new_id(scene);
+    struct gate_question after = question(&later, 0, 11);
+    after.epoch = epoch;
+    assert_int_equal(ask_one(scene, scene->mine, after), GATE_GO);
+    assert_false(scene->answers[0].emptied); /* it was told */
     asked.epoch = epoch - 1;
     assert_int_equal(ask_one(scene, scene->mine, asked), GATE_STALE);
     assert_int_equal(raise_epoch(scene), epoch + 1);
