@@ -341,6 +341,7 @@ static void end_parked(struct http_server *server)
 static void stop_daemon(struct http_server *server)
 {
     server->quiesced = true; /* last answers close their connections */
+    server->closing = true;
     end_parked(server);
     for (int i = 0; i < RUNS_AT_CLOSE_MAX && server->active > 0; i++)
         (void)MHD_run(server->daemon);

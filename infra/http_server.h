@@ -87,6 +87,8 @@ void *http_context(const struct http_request *req);
 /* Called once if the client goes away or the server closes before http_reply; after it, `req` is
  * gone. */
 void http_on_close(struct http_request *req, void (*fn)(struct http_request *req, void *context));
+/* In there: it is the server that closes, and `fn` may answer; else the answer is `draining`. */
+bool http_is_closing(const struct http_request *req);
 
 struct http_header_line {
     const char *name;

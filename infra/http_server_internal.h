@@ -190,7 +190,7 @@ struct http_server {
     struct loop_fd *ready;
     struct loop_timer *tick;
     struct loop_task run;
-    bool quiesced;
+    bool quiesced, closing;
 
     struct http_connection *connections;
     size_t connections_max;

@@ -406,6 +406,11 @@ struct span http_body(const struct http_request *req)
     return buf_span(&req->body);
 }
 
+bool http_is_closing(const struct http_request *req)
+{
+    return req->server->closing;
+}
+
 struct span http_request_id(const struct http_request *req)
 {
     return span_of(req->id);

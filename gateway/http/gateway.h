@@ -49,6 +49,7 @@ struct gateway {
     struct books *books;         /* NULL until they are asked for */
     struct kafka_watch *kafka_watch;
     struct loop_timer *drain_timer;
+    int64_t refuse_at_ms; /* monotonic: a drain that lasts takes no more submissions; 0: none */
     struct service_condition *kafka_ready, *redis_ready, *identity_ready;
     struct metric *accepted, *refused, *unknown;
 };
@@ -79,6 +80,8 @@ void early_end(struct early *early);
 
 /* --- submit.c --- */
 void submit_handler(struct http_request *req, void *service);
+/* Answers that the job may or may not have been accepted (P-3). */
+void submit_unknown(struct http_request *req, const struct id *id);
 
 /* --- read.c --- */
 void read_job_handler(struct http_request *req, void *service);

@@ -1,5 +1,6 @@
 /* errand-gateway: HTTP in, HTTP out. SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/http/gateway.h"
+#include "infra/clock.h"
 #include "schemas/mem.h"
 #include "schemas/topic.h"
 
@@ -192,7 +193,7 @@ static void on_drain_look(void *arg)
 /* The listener rests, what waits is answered with what is known, what was submitted is answered
  * when Kafka has answered. What still comes on open connections is done as ever: to refuse it would
  * tell a client of an outage that there is not. Each answer closes its connection, so that this
- * ends. */
+ * ends; should they be too many, the last quarter of the time is for Kafka's answers alone. */
 static void drain(void *state)
 {
     struct gateway *gateway = state;
@@ -200,6 +201,7 @@ static void drain(void *state)
     early_end(gateway->early);
     read_end_all(gateway);
     books_stop(gateway);
+    gateway->refuse_at_ms = clock_monotonic_ms() + gateway->config->gateway.drain_ms / 4 * 3;
     gateway->drain_timer = loop_timer_new(gateway->loop, on_drain_look, gateway);
     loop_timer_start(gateway->drain_timer, 0, DRAIN_LOOK_MS);
 }

@@ -316,10 +316,14 @@ static void on_time_up(void *arg)
     ask(reading);
 }
 
-static void on_client_gone(struct http_request *req, void *context)
+/* Who submitted and waits is not told that nothing was accepted when it is the gateway that goes.
+ */
+static void on_close(struct http_request *req, void *context)
 {
-    (void)req;
+    struct id id = ((const struct reading *)context)->id;
     finish(context);
+    if (http_is_closing(req) && span_is(http_method(req), "POST"))
+        submit_unknown(req, &id);
 }
 
 void read_start(struct gateway *gateway, struct http_request *req, const struct id *id,
@@ -328,7 +332,7 @@ void read_start(struct gateway *gateway, struct http_request *req, const struct 
     struct reading *reading = MEM_NEW(*reading);
     *reading = (struct reading){ .gateway = gateway, .req = req, .id = *id, .options = *options };
     http_set_context(req, reading);
-    http_on_close(req, on_client_gone);
+    http_on_close(req, on_close);
     if (options->wait_ms > 0 && !service_is_draining(gateway->service)) {
         reading->timer = loop_timer_new(gateway->loop, on_time_up, reading);
         loop_timer_start(reading->timer, options->wait_ms, 0);

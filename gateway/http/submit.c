@@ -34,6 +34,7 @@ struct submitting {
     int64_t claimed_at_ms;
     int64_t retaken_ms; /* when the claim was made that this one takes up again; 0: none */
     bool asking;        /* a callback is under way */
+    bool produced;      /* Kafka's */
     struct read_options wait;
 };
 
@@ -47,17 +48,10 @@ static void finish(struct submitting *submitting)
     free(submitting);
 }
 
-static void on_client_gone(struct http_request *req, void *context)
-{
-    (void)req;
-    finish(context);
-}
-
 static void fail(struct submitting *submitting, const struct err *err, const char *extra)
 {
     struct http_request *req = submitting->req;
-    if (err->code != ERR_OUTCOME_UNKNOWN) /* counted with the delivery report */
-        metric_add(submitting->gateway->refused, 1);
+    metric_add(submitting->gateway->refused, 1);
     finish(submitting);
     http_reply_problem(req, err, gateway_retry_after_s(err->code), extra);
 }
@@ -67,6 +61,35 @@ static void fail_with(struct submitting *submitting, enum err_code code, const c
     struct err err;
     err_set(&err, code, "%s", text);
     fail(submitting, &err, NULL);
+}
+
+void submit_unknown(struct http_request *req, const struct id *id)
+{
+    char text[ID_TEXT_SIZE];
+    char extra[96];
+    id_text(id, text);
+    snprintf(extra, sizeof extra, "\"id\":\"%s\",\"outcome\":\"unknown\"", text);
+    struct err err;
+    err_set(&err, ERR_OUTCOME_UNKNOWN, "Kafka may or may not have stored the job.");
+    http_reply_problem(req, &err, gateway_retry_after_s(err.code), extra);
+}
+
+static void fail_unknown(struct submitting *submitting)
+{
+    struct http_request *req = submitting->req;
+    struct id id = submitting->command.facts.id;
+    finish(submitting);
+    submit_unknown(req, &id);
+}
+
+/* When it is the gateway that goes, its producer's last word comes after the answer. */
+static void on_close(struct http_request *req, void *context)
+{
+    struct submitting *submitting = context;
+    if (submitting->produced && http_is_closing(req) && !MUTANT(unknown_told_refused))
+        fail_unknown(submitting);
+    else
+        finish(submitting);
 }
 
 /* --- accepted --- */
@@ -150,13 +173,7 @@ static void on_delivered(void *arg, enum err_code code, int32_t partition, int64
     } else if (code == ERR_OK) {
         answer_accepted(submitting, NULL, false);
     } else if (code == ERR_OUTCOME_UNKNOWN) {
-        char text[ID_TEXT_SIZE];
-        char extra[96];
-        id_text(id, text);
-        snprintf(extra, sizeof extra, "\"id\":\"%s\",\"outcome\":\"unknown\"", text);
-        struct err err;
-        err_set(&err, code, "Kafka may or may not have stored the job.");
-        fail(submitting, &err, extra);
+        fail_unknown(submitting);
     } else {
         fail_with(submitting, code, "Kafka did not acknowledge the job; it was not accepted.");
     }
@@ -196,7 +213,7 @@ static void produce(struct submitting *submitting)
         fail_full(submitting, &refusal, &err);
         return;
     }
-    submitting->asking = true;
+    submitting->asking = submitting->produced = true;
     enum err_code code = publish_command(&submitting->gateway->publish, &submitting->command,
                                          on_delivered, submitting, &err);
     if (code == ERR_OK) {
@@ -204,7 +221,7 @@ static void produce(struct submitting *submitting)
             answer_accepted(submitting, NULL, false);
         return;
     }
-    submitting->asking = false;
+    submitting->asking = submitting->produced = false;
     give_claim_up(submitting);
     if (code == ERR_LIMIT)
         err.code = ERR_BODY_TOO_LARGE;
@@ -421,7 +438,8 @@ static enum err_code prepare(struct submitting *submitting, struct buf *key, str
         .tokens_max = TOKENS_MAX,
         .labels_max = (size_t)config->labels_max,
     };
-    if (service_is_draining(gateway->service) && MUTANT(draining_refused))
+    bool late = gateway->refuse_at_ms && clock_monotonic_ms() >= gateway->refuse_at_ms;
+    if (late || (service_is_draining(gateway->service) && MUTANT(draining_refused)))
         return err_set(err, ERR_DRAINING, "This gateway is shutting down.");
     enum err_code code = check_content_type(req, err);
     struct span header = http_header(req, "Idempotency-Key");
@@ -448,7 +466,7 @@ void submit_handler(struct http_request *req, void *service)
     submitting->req = req;
     submitting->wait = (struct read_options){ .what = READ_JOB, .pending_status = 202 };
     http_set_context(req, submitting);
-    http_on_close(req, on_client_gone);
+    http_on_close(req, on_close);
     struct buf key = BUF_INIT(1024);
     struct err err;
     if (prepare(submitting, &key, &err)) {

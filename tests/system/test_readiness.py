@@ -11,6 +11,7 @@ import pytest
 import requests
 
 import processes
+from test_metrics import value
 from waiting import wait_until
 
 QUICK = ("sentence.make", {"subject": "a bystander", "seed": 1})
@@ -80,6 +81,26 @@ def test_a_stopping_gateway_finishes_the_requests_it_has(own_stack):
         response = waiting.result(timeout=30)
     assert response.status_code in (200, 503), "an answer, not a broken connection"
     wait_until(lambda: not processes.is_alive(pid), 30, "the gateway ends")
+
+
+# proves P-3
+def test_a_stopping_gateway_does_not_say_that_what_kafka_may_have_was_not_accepted(fresh_stack):
+    """Kafka says nothing until the gateway has no more time."""
+    stack = fresh_stack("apache", options=["--no-restart"], config={"gateway": {"drain": "1s"}, "kafka": {"produce_timeout": "30s"}})
+    bodies = [{"type": QUICK[0], "payload": QUICK[1]}] * 4
+    broker = stack.signal("broker", signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(len(bodies)) as pool:
+            asked = [pool.submit(stack.post, body) for body in bodies]
+            wait_until(lambda: value(stack, "gateway-1", "errand_kafka_unacknowledged") == len(bodies), 20, "Kafka has them, perhaps")
+            pid = stack.signal("gateway-1", signal.SIGTERM)
+            answers = [answer.result(timeout=30) for answer in asked]
+        wait_until(lambda: not processes.is_alive(pid), 30, "the gateway ends")
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    assert {answer.status_code for answer in answers} == {503}
+    ids = {answer.json()["id"] for answer in answers if answer.json()["code"] == "outcome_unknown"}
+    assert len(ids) == len(bodies), [answer.text for answer in answers]
 
 
 def test_a_stopping_worker_finishes_its_calls_and_leaves_the_rest_to_others(fresh_stack):
