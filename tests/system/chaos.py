@@ -333,11 +333,12 @@ class Chaos:
     def felt(self):
         """For every fault, how plain jobs felt it: what was done to whom, the longest that one took which was under way or submitted
         then, how long it was felt, from the begin to the end of the last one that was submitted after it and took more than a second,
-        and the longest that a client waited for the answer to a submission. One that nobody saw end has taken until now."""
+        and the longest that a client waited for the answer to a submission. One that nobody saw end has taken until now; who was
+        under way when the next fault began counts for that one."""
         lives, now = self.lives(), now_ms()
         felt = []
         for fault, after in zip(self.faults, [*self.faults[1:], None]):
-            begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] if after else now)
+            begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] - UNDER_WAY_MS if after else now)
             near = [(at, done or now) for at, done in lives if begin - UNDER_WAY_MS <= at <= end]
             felt.append({
                 "fault": told(fault), "longest_ms": max((done - at for at, done in near), default=0),
