@@ -32,7 +32,7 @@ static struct redis_script apply_events_script = {
     .source = GATE_LUA_PARSE GATE_LUA_RELEASE_PASSED LIST_LUA_CHANGE
     "local at = redis.call('HGET', KEYS[1], ARGV[1]) or ''\n"
     "if at ~= ARGV[2] then return at end\n"
-    "local records, commands, gates, fresh = {}, {}, {}, false\n"
+    "local records, commands, gone, fresh = {}, {}, {}, false\n"
     "for i = 1, (#KEYS - 2) / 5 do\n"
     "  records[i], commands[i] = KEYS[5*i-2], KEYS[5*i-1]\n"
     "end\n"
@@ -49,8 +49,8 @@ static struct redis_script apply_events_script = {
     "  redis.call('SET', KEYS[k], value, 'PXAT', ARGV[a+1])\n"
     "  local lives = tonumber(ARGV[a+1]) > now\n" /* else its keys may be of the id's next life */
     "  if lives and ARGV[a+2] == '1' then\n"
-    "    gates[#gates + 1] = KEYS[k+2]\n"
-    "    if not fresh then gates[#gates + 1] = KEYS[k+1] end\n"
+    "    gone[#gone + 1] = KEYS[k+2]\n"
+    "    if not fresh then gone[#gone + 1] = KEYS[k+1] end\n"
     "  elseif lives and ARGV[a+2] ~= '' then\n"
     "    release_passed(KEYS[k+2], ARGV[a+2], ARGV[a+1])\n"
     "  end\n"
@@ -65,7 +65,7 @@ static struct redis_script apply_events_script = {
     "  redis.call('PUBLISH', ARGV[a+3], value)\n"
     "end\n"
     "put_all()\n"
-    "if #gates > 0 then redis.call('DEL', unpack(gates)) end\n"
+    "if #gone > 0 then redis.call('DEL', unpack(gone)) end\n"
     "for list in pairs(seen) do redis.call('SADD', KEYS[2], list) end\n"
     "redis.call('HSET', KEYS[1], ARGV[1], ARGV[3])\n"
     "return 1\n",

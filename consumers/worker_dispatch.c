@@ -240,7 +240,7 @@ static void begin(struct attempt *attempt, const struct gate_answer *answer)
     if (answer->verdict != GATE_UNKNOWN)
         attempt->suspect = answer->verdict == GATE_SUSPECT;
     if (answer->emptied)
-        redelivery_view_lost(attempt->partition->queue);
+        redelivery_anew(attempt->partition->queue);
     bool waits = redelivery_waits(attempt, answer->verdict);
     attempt->waited = true;
     if (waits || order_recall(attempt, answer))

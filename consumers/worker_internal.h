@@ -346,15 +346,14 @@ void redelivery_open(struct worker_queue *queue);
 void redelivery_close(struct worker_queue *queue);
 /* A partition has been assigned: what its last owner published is in the log by now. */
 void redelivery_assigned(struct worker_partition *partition);
-/* Redis knows less than it did: what the view had applied counts no more. */
-void redelivery_view_lost(struct worker_queue *queue);
+/* What the view has applied counts no more: Redis knows less than it did, or an attempt of a
+ * partition that has been revoked has published its outcome. */
+void redelivery_anew(struct worker_queue *queue);
 /* The gate allows the attempt. True: its job may have ended, so it waits for the view (or
  * for its limit), and the gate is asked again; it counts as under way no more. False: go on. */
 bool redelivery_waits(struct attempt *attempt, enum gate_verdict verdict);
 /* It waits no more. */
 void redelivery_forget(struct attempt *attempt);
-/* The attempt of a partition that has been revoked has published its outcome there. */
-void redelivery_published(struct worker_queue *queue);
 
 /* --- worker_adopt.c --- */
 /* A partition has been revoked, and left its queue's list: its attempts that go on can be adopted.

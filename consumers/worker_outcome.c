@@ -25,7 +25,7 @@ static void on_acknowledged(void *arg, enum err_code code, int32_t partition, in
     struct attempt *attempt = arg;
     if (code == ERR_OK && attempt->partition->departed &&
         attempt->plan[attempt->step] == PUBLISH_EVENT)
-        redelivery_published(attempt->partition->queue);
+        redelivery_anew(attempt->partition->queue);
     if (code == ERR_OK) {
         if (attempt->plan[attempt->step] == PUBLISH_DEAD)
             worker_metrics_dead(attempt);

@@ -125,12 +125,7 @@ void redelivery_assigned(struct worker_partition *partition)
     loop_defer(redelivery->loop, &redelivery->ask);
 }
 
-void redelivery_view_lost(struct worker_queue *queue)
-{
-    queue->redelivery->needed = queue->redelivery->asked + 1;
-}
-
-void redelivery_published(struct worker_queue *queue)
+void redelivery_anew(struct worker_queue *queue)
 {
     struct redelivery *redelivery = queue->redelivery;
     if (!redelivery)

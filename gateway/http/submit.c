@@ -438,7 +438,8 @@ static enum err_code prepare(struct submitting *submitting, struct buf *key, str
         .tokens_max = TOKENS_MAX,
         .labels_max = (size_t)config->labels_max,
     };
-    bool late = gateway->refuse_at_ms && clock_monotonic_ms() >= gateway->refuse_at_ms;
+    bool late = gateway->refuse_at_ms && clock_monotonic_ms() >= gateway->refuse_at_ms &&
+                !MUTANT(taken_to_the_end);
     if (late || (service_is_draining(gateway->service) && MUTANT(draining_refused)))
         return err_set(err, ERR_DRAINING, "This gateway is shutting down.");
     enum err_code code = check_content_type(req, err);

@@ -262,10 +262,10 @@ class Chaos:
             lines += [json.loads(line) for line in (self.folder / f"history-{i}").read_text().splitlines()]
         return lines
 
-    def answers(self, begin_ms, end_ms):
-        """To what the loads submitted between these moments: (whether it was accepted, how many ms that took)."""
-        return [(line["status"] in (200, 202), line["end"] - line["begin"]) for line in self.history()
-                if line["do"] == "submitted" and begin_ms <= line["begin"] <= end_ms]
+    def answers(self):
+        """To all that the loads submitted: (when, whether it was accepted, how many ms that took)."""
+        return [(line["begin"], line["status"] in (200, 202), line["end"] - line["begin"]) for line in self.history()
+                if line["do"] == "submitted"]
 
     def read_again(self):
         """Some of all jobs are read once more, now that all is over."""
@@ -335,15 +335,14 @@ class Chaos:
         then, how long it was felt, from the begin to the end of the last one that was submitted after it and took more than a second,
         and the longest that a client waited for the answer to a submission. One that nobody saw end has taken until now; who was
         under way when the next fault began counts for that one."""
-        lives, now = self.lives(), now_ms()
-        felt = []
+        lives, answers, now, felt = self.lives(), self.answers(), now_ms(), []
         for fault, after in zip(self.faults, [*self.faults[1:], None]):
             begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] - UNDER_WAY_MS if after else now)
             near = [(at, done or now) for at, done in lives if begin - UNDER_WAY_MS <= at <= end]
             felt.append({
                 "fault": told(fault), "longest_ms": max((done - at for at, done in near), default=0),
                 "felt_ms": max((done - begin for at, done in near if at > begin and done - at > USUAL_MS), default=0),
-                "ack_ms": max((took_ms for _, took_ms in self.answers(begin - UNDER_WAY_MS, end)), default=0)})
+                "ack_ms": max((took_ms for at, _, took_ms in answers if begin - UNDER_WAY_MS <= at <= end), default=0)})
         return felt
 
 

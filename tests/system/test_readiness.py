@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 import collections
 import os
 import signal
+from concurrent import futures
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -14,6 +15,7 @@ import processes
 from test_metrics import value
 from waiting import wait_until
 
+OPEN_BEFORE, EVERY_S = 30, 0.2  # one submission after the other, for longer than a drain lasts
 QUICK = ("sentence.make", {"subject": "a bystander", "seed": 1})
 
 
@@ -101,6 +103,33 @@ def test_a_stopping_gateway_does_not_say_that_what_kafka_may_have_was_not_accept
     assert {answer.status_code for answer in answers} == {503}
     ids = {answer.json()["id"] for answer in answers if answer.json()["code"] == "outcome_unknown"}
     assert len(ids) == len(bodies), [answer.text for answer in answers]
+
+
+# proves P-3
+def test_a_gateway_whose_drain_lasts_takes_no_more_submissions_at_its_end(fresh_stack):
+    """A job that Kafka does not answer keeps it; meanwhile others come on connections that were open before."""
+    stack = fresh_stack("apache", options=["--no-restart"], config={"gateway": {"drain": "4s"}, "kafka": {"produce_timeout": "30s"}})
+    body, url = {"type": QUICK[0], "payload": QUICK[1]}, f"http://{stack.address('gateway-1')}"
+    open_before = [requests.Session() for _ in range(OPEN_BEFORE)]
+    for session in open_before:
+        assert session.get(f"{url}/livez", timeout=10).status_code == 200
+    broker = stack.signal("broker", signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor(OPEN_BEFORE) as pool:
+            asked = [pool.submit(stack.post, body)]
+            wait_until(lambda: value(stack, "gateway-1", "errand_kafka_unacknowledged") == 1, 20, "Kafka has it, perhaps")
+            pid = stack.signal("gateway-1", signal.SIGTERM)
+            for session in open_before:
+                asked.append(pool.submit(session.post, f"{url}/v1/jobs", json=body, timeout=30))
+                if futures.wait(asked[-1:], timeout=EVERY_S).done:
+                    break
+            answers = [answer.result(timeout=30) for answer in asked]
+        wait_until(lambda: not processes.is_alive(pid), 30, "the gateway ends")
+    finally:
+        os.kill(broker, signal.SIGCONT)
+    codes = [answer.json()["code"] for answer in answers]
+    assert codes[-1] == "draining" and set(codes[:-1]) == {"outcome_unknown"} and len(codes) > 2, codes
+    assert int(answers[-1].headers["Retry-After"]) >= 1
 
 
 def test_a_stopping_worker_finishes_its_calls_and_leaves_the_rest_to_others(fresh_stack):

@@ -35,13 +35,19 @@ static void expect_quiet(struct kafka_rig *rig, size_t count)
     assert_int_equal(rig->readers[0].count, count);
 }
 
+/* The topic holds the numbers [0, count). */
+static void fill(struct kafka_rig *rig, const char *topic, int count)
+{
+    kafka_rig_open_producer(rig, 5000, 4 << 20);
+    kafka_rig_produce_range(rig, topic, 0, count);
+    kafka_rig_run_until(rig, kafka_rig_answered, (size_t)count);
+}
+
 static void test_pause_and_resume_lose_and_double_nothing(void **state)
 {
     struct kafka_rig *rig = *state;
     struct kafka_reader *reader = &rig->readers[0];
-    kafka_rig_open_producer(rig, 5000, 4 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 2500);
-    kafka_rig_run_until(rig, kafka_rig_answered, 2500);
+    fill(rig, "one", 2500);
 
     kafka_rig_read_manually(rig, "one", -1);
     for (size_t at = 300; at <= 2400; at += 300) {
@@ -64,9 +70,7 @@ static void test_slowed_next_to_nothing_comes_and_then_all_of_it(void **state)
 {
     struct kafka_rig *rig = *state;
     struct kafka_reader *reader = &rig->readers[0];
-    kafka_rig_open_producer(rig, 5000, 4 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 2500);
-    kafka_rig_run_until(rig, kafka_rig_answered, 2500);
+    fill(rig, "one", 2500);
     kafka_rig_read_manually(rig, "one", -1);
     for (size_t at = 300; at <= 2400; at += 700) {
         reader->slow_at = at;
@@ -84,9 +88,7 @@ static void test_resuming_what_is_not_paused_does_nothing(void **state)
 {
     struct kafka_rig *rig = *state;
     struct kafka_reader *reader = &rig->readers[0];
-    kafka_rig_open_producer(rig, 5000, 1 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 300);
-    kafka_rig_run_until(rig, kafka_rig_answered, 300);
+    fill(rig, "one", 300);
     kafka_rig_read_manually(rig, "one", -1);
     kafka_rig_run_until(rig, kafka_rig_read, 300);
     kafka_partition_resume(reader->partitions[0]);
@@ -98,9 +100,7 @@ static void test_seek_back_and_while_paused(void **state)
     struct kafka_rig *rig = *state;
     struct err err = { 0 };
     struct kafka_reader *reader = &rig->readers[0];
-    kafka_rig_open_producer(rig, 5000, 1 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 100);
-    kafka_rig_run_until(rig, kafka_rig_answered, 100);
+    fill(rig, "one", 100);
     kafka_rig_read_manually(rig, "one", -1);
     kafka_rig_run_until(rig, kafka_rig_read, 100);
 
@@ -121,9 +121,7 @@ static void test_manual_assignment_is_replaced(void **state)
 {
     struct kafka_rig *rig = *state;
     struct kafka_reader *reader = &rig->readers[0];
-    kafka_rig_open_producer(rig, 5000, 1 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 50);
-    kafka_rig_run_until(rig, kafka_rig_answered, 50);
+    fill(rig, "one", 50);
     kafka_rig_read_manually(rig, "one", -1);
     kafka_rig_run_until(rig, kafka_rig_read, 50);
     kafka_rig_read_manually(rig, "one", 45);
@@ -137,9 +135,7 @@ static void test_a_pause_ends_with_the_assignment(void **state)
 {
     struct kafka_rig *rig = *state;
     struct kafka_reader *reader = &rig->readers[0];
-    kafka_rig_open_producer(rig, 5000, 1 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 50);
-    kafka_rig_run_until(rig, kafka_rig_answered, 50);
+    fill(rig, "one", 50);
     reader->pause_at = 20;
     kafka_rig_read_manually(rig, "one", -1);
     kafka_rig_run_until(rig, kafka_rig_read, 20);
@@ -155,9 +151,7 @@ static void test_a_group_shares_commits_and_takes_over(void **state)
     struct kafka_rig *rig = *state;
     struct kafka_reader *first = &rig->readers[0];
     struct kafka_reader *second = &rig->readers[1];
-    kafka_rig_open_producer(rig, 5000, 1 << 20);
-    kafka_rig_produce_range(rig, "two", 0, 100);
-    kafka_rig_run_until(rig, kafka_rig_answered, 100);
+    fill(rig, "two", 100);
 
     first->commit_at = 100;
     kafka_rig_open_reader(rig, 0, "errand.worker.two", "two");
@@ -198,9 +192,7 @@ static void test_a_group_shares_commits_and_takes_over(void **state)
 static void test_the_caller_may_begin_elsewhere(void **state)
 {
     struct kafka_rig *rig = *state;
-    kafka_rig_open_producer(rig, 5000, 1 << 20);
-    kafka_rig_produce_range(rig, "one", 0, 50);
-    kafka_rig_run_until(rig, kafka_rig_answered, 50);
+    fill(rig, "one", 50);
     rig->readers[0].begin_at = 45;
     kafka_rig_read_manually(rig, "one", -1);
     kafka_rig_run_until(rig, kafka_rig_read, 5);
