@@ -34,8 +34,10 @@ static enum err_code open_client(const struct config_kafka *config, const char *
     rd_kafka_conf_t *conf;
     enum err_code code = kafka_conf_new(config, client_id, properties,
                                         sizeof properties / sizeof *properties, &conf, err);
-    if (!code)
+    if (!code) {
+        kafka_refill_conf(conf);
         code = kafka_client_new(RD_KAFKA_CONSUMER, conf, NULL, NULL, ret_client, err);
+    }
     if (!code)
         rd_kafka_poll_set_consumer((*ret_client)->rk);
     return code;

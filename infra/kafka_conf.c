@@ -42,6 +42,7 @@ static const char *const fixed[] = {
     "enable.idempotence",
     "enable.partition.eof",
     "fetch.max.bytes",
+    "fetch.queue.backoff.ms",
     "group.id",
     "heartbeat.interval.ms",
     "isolation.level",

@@ -92,7 +92,10 @@ void kafka_partition_resume(struct kafka_partition *partition)
     if (!partition->consumer->active)
         return;
     set_paused(partition, false);
-    if (partition->reposition)
+    bool asleep = !MUTANT(full_queue_sleeps); /* librdkafka, with this partition: kafka_refill.c */
+    if (MUTANT(unpaused_resumed))
+        asleep = false;
+    if (partition->reposition || asleep)
         reposition(partition);
 }
 
@@ -277,6 +280,16 @@ void kafka_consumer_commit(struct kafka_consumer *consumer, const struct kafka_o
 
 /* --- the loop --- */
 
+static void refill(struct kafka_consumer *consumer)
+{
+    if (!kafka_refill_is_due(&consumer->refill) || !consumer->active || consumer->revoking)
+        return;
+    for (size_t i = 0; i < consumer->partition_count; i++) {
+        if (!consumer->partitions[i]->paused)
+            reposition(consumer->partitions[i]);
+    }
+}
+
 static void drain(void *arg)
 {
     struct kafka_consumer *consumer = arg;
@@ -287,6 +300,7 @@ static void drain(void *arg)
     take_commit_answers(consumer);
     while (polled < polled_max && (message = rd_kafka_consumer_poll(consumer->client->rk, 0))) {
         delivered |= on_message(consumer, message);
+        kafka_refill_took(&consumer->refill, message);
         rd_kafka_message_destroy(message);
         polled++;
         if (consumer->slowed)
@@ -294,6 +308,8 @@ static void drain(void *arg)
     }
     if (delivered && consumer->options.on_batch_end)
         consumer->options.on_batch_end(consumer->options.arg);
+    if (polled < polled_max)
+        refill(consumer);
     /* librdkafka wakes us again only after it saw its queue empty. */
     if (polled == polled_max && !consumer->slowed)
         loop_defer(consumer->loop, &consumer->drain);
@@ -382,6 +398,7 @@ static enum err_code make_conf(const struct kafka_consumer_options *options,
     kafka_conf_set_int(*ret_conf, "message.max.bytes", TOPIC_RECORD_BYTES_MAX);
     kafka_conf_set_int(*ret_conf, "fetch.max.bytes", (int64_t)fetch_bytes);
     kafka_conf_set_int(*ret_conf, "queued.max.messages.kbytes", (int64_t)(fetch_bytes / 1024));
+    kafka_refill_conf(*ret_conf);
     rd_kafka_conf_set_rebalance_cb(*ret_conf, kafka_assignment_rebalance);
     rd_kafka_conf_set_error_cb(*ret_conf, on_error);
     return ERR_OK;
@@ -425,6 +442,7 @@ static enum err_code start(struct kafka_consumer *consumer,
         return code;
     rd_kafka_t *rk = consumer->client->rk;
     rd_kafka_poll_set_consumer(rk);
+    kafka_refill_init(&consumer->refill, rk);
     consumer->queue = rd_kafka_queue_get_consumer(rk);
     consumer->commit_queue = rd_kafka_queue_new(rk);
     kafka_wake_enable(&consumer->wake, consumer->queue);

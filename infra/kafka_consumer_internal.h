@@ -33,6 +33,7 @@ struct kafka_consumer {
     struct kafka_client *client;
     rd_kafka_queue_t *queue, *commit_queue;
     struct kafka_wake wake;
+    struct kafka_refill refill;
     struct loop_task drain;
     struct loop_timer *poll;
     struct kafka_consumer_topic *topics;

@@ -100,6 +100,19 @@ enum err_code kafka_offsets_committed(rd_kafka_t *rk, rd_kafka_topic_partition_l
                                       int64_t until_ms, const atomic_bool *stopping,
                                       struct err *err) MUST_CHECK;
 
+/* --- fetching again after the queue was full (kafka_refill.c) --- */
+struct kafka_refill {
+    size_t full_bytes;  /* a queue of which as much was taken may have been full */
+    size_t taken_bytes; /* since it was last seen empty */
+};
+/* For the configuration of a consumer. */
+void kafka_refill_conf(rd_kafka_conf_t *conf);
+void kafka_refill_init(struct kafka_refill *refill, rd_kafka_t *rk);
+void kafka_refill_took(struct kafka_refill *refill, const rd_kafka_message_t *message);
+/* The queue is empty: whether librdkafka may not know, so that its partitions are to be sought to
+ * where they stand. */
+bool kafka_refill_is_due(struct kafka_refill *refill);
+
 /* --- metrics that may be absent --- */
 struct metric *kafka_counter(struct metrics *metrics, const char *name, const char *help,
                              const char *label, const char *value);

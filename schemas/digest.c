@@ -20,14 +20,43 @@ static void require(bool done)
     }
 }
 
+struct digest_hasher {
+    EVP_MD *algorithm;
+    EVP_MD_CTX *context;
+};
+
+struct digest_hasher *digest_hasher_new(void)
+{
+    struct digest_hasher *hasher = MEM_NEW(*hasher);
+    hasher->algorithm = EVP_MD_fetch(NULL, "SHA256", NULL);
+    hasher->context = EVP_MD_CTX_new();
+    require(hasher->algorithm && hasher->context);
+    return hasher;
+}
+
+void digest_hasher_free(struct digest_hasher *hasher)
+{
+    if (!hasher)
+        return;
+    EVP_MD_CTX_free(hasher->context);
+    EVP_MD_free(hasher->algorithm);
+    free(hasher);
+}
+
+void digest_hasher_sha256(struct digest_hasher *hasher, const struct span *parts, size_t count,
+                          uint8_t ret[DIGEST_SIZE])
+{
+    require(EVP_DigestInit_ex2(hasher->context, hasher->algorithm, NULL) == 1);
+    for (size_t i = 0; i < count; i++)
+        require(EVP_DigestUpdate(hasher->context, parts[i].data, parts[i].size) == 1);
+    require(EVP_DigestFinal_ex(hasher->context, ret, NULL) == 1);
+}
+
 void digest_sha256(const struct span *parts, size_t count, uint8_t ret[DIGEST_SIZE])
 {
-    EVP_MD_CTX *context = EVP_MD_CTX_new();
-    require(context && EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1);
-    for (size_t i = 0; i < count; i++)
-        require(EVP_DigestUpdate(context, parts[i].data, parts[i].size) == 1);
-    require(EVP_DigestFinal_ex(context, ret, NULL) == 1);
-    EVP_MD_CTX_free(context);
+    struct digest_hasher *hasher = digest_hasher_new();
+    digest_hasher_sha256(hasher, parts, count, ret);
+    digest_hasher_free(hasher);
 }
 
 /* The context holds the key's two hashed blocks, so that a message costs no key schedule. */

@@ -1,7 +1,7 @@
 /* SHA-256, HMAC-SHA-256, comparison in constant time and random bytes: all of OpenSSL that we use.
  * A libcrypto that cannot compute these is an installation without sense: it ends the process, as
  * running out of memory does.
- * THREADS: a digest_hmac is its owner's, the rest is for any thread.
+ * THREADS: a digest_hasher and a digest_hmac are their owner's, the rest is for any thread.
  * SPDX-License-Identifier: Apache-2.0 */
 #ifndef SCHEMAS_DIGEST_H
 #define SCHEMAS_DIGEST_H
@@ -15,6 +15,14 @@
 /* SHA-256 (FIPS 180-4) of the parts, one after the other. Nothing marks where a part ends: where
  * that matters, let lengths be parts. thread: any */
 void digest_sha256(const struct span *parts, size_t count, uint8_t ret[DIGEST_SIZE]);
+
+/* The same, made ready once: libcrypto looks the algorithm up for each digest otherwise, which one
+ * who needs thousands a second would feel. thread: the owner's */
+struct digest_hasher;
+struct digest_hasher *digest_hasher_new(void);
+void digest_hasher_free(struct digest_hasher *hasher);
+void digest_hasher_sha256(struct digest_hasher *hasher, const struct span *parts, size_t count,
+                          uint8_t ret[DIGEST_SIZE]);
 
 /* HMAC-SHA-256 (RFC 2104) under one secret, made ready once. thread: the owner's */
 struct digest_hmac;

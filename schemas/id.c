@@ -16,6 +16,7 @@
 #define TIME_MASK    ((INT64_C(1) << 48) - 1)
 
 struct id_minter {
+    struct digest_hasher *hasher;
     struct digest_hmac **macs; /* one per secret */
     size_t mac_count;
     uint32_t minter; /* random, tells this minter's ids from others' */
@@ -35,6 +36,7 @@ struct id_minter *id_minter_new(const struct span *secrets, size_t count)
     }
     minter->minter = random[0] & MINTER_MASK;
     minter->counter = random[1] & COUNTER_MASK;
+    minter->hasher = digest_hasher_new();
     minter->macs = mem_zalloc(count, sizeof(struct digest_hmac *));
     minter->mac_count = count;
     for (size_t i = 0; i < count; i++)
@@ -49,6 +51,7 @@ void id_minter_free(struct id_minter *minter)
     for (size_t i = 0; i < minter->mac_count; i++)
         digest_hmac_free(minter->macs[i]);
     free(minter->macs);
+    digest_hasher_free(minter->hasher);
     free(minter);
 }
 
@@ -138,7 +141,7 @@ void id_derive(struct id_minter *minter, struct span tenant, struct span queue, 
         { sizes[0], 8 }, tenant, { sizes[1], 8 }, queue, { sizes[2], 8 }, key,
     };
     uint8_t digest[DIGEST_SIZE];
-    digest_sha256(parts, sizeof parts / sizeof *parts, digest);
+    digest_hasher_sha256(minter->hasher, parts, sizeof parts / sizeof *parts, digest);
 
     struct id id = { 0 };
     memcpy(id.bytes, digest, ID_IDENTITY_BYTES);

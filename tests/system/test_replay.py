@@ -281,6 +281,14 @@ def test_the_pace_is_what_was_asked_for(stack):
     assert_rate(replayed(stack, again["id"]), 80)
 
 
+def test_the_pace_of_many_is_what_was_asked_for(stack):
+    mark = uuid.uuid4().hex
+    stack.errand("load", "probe.call", "--count", "3000", "--rate", "1000/s", "-d", json.dumps({"mark": mark}), "--mode", "e2e", limit_s=60)
+    told, _ = live(stack, only(mark), "--rate", "750/s")
+    assert told["sent"] == 3000
+    assert_rate(replayed(stack, told["id"]), 750)
+
+
 def test_times_are_found_where_the_broker_cannot_look_them_up(embedded_stack):
     stack, mark = embedded_stack, uuid.uuid4().hex
     marked(stack, 6, mark)

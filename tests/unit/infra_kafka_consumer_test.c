@@ -38,7 +38,7 @@ static void expect_quiet(struct kafka_rig *rig, size_t count)
 /* The topic holds the numbers [0, count). */
 static void fill(struct kafka_rig *rig, const char *topic, int count)
 {
-    kafka_rig_open_producer(rig, 5000, 4 << 20);
+    kafka_rig_open_producer(rig, 5000, 16 << 20);
     kafka_rig_produce_range(rig, topic, 0, count);
     kafka_rig_run_until(rig, kafka_rig_answered, (size_t)count);
 }
@@ -82,6 +82,51 @@ static void test_slowed_next_to_nothing_comes_and_then_all_of_it(void **state)
     kafka_rig_run_until(rig, kafka_rig_read, 2500);
     expect_quiet(rig, 2500);
     kafka_rig_expect_values(reader, 0, 0, 2500);
+}
+
+/* Left to itself librdkafka looks up to a second later, each time. */
+static void test_a_queue_that_was_full_is_filled_again_at_once(void **state)
+{
+    struct kafka_rig *rig = *state;
+    struct kafka_reader *reader = &rig->readers[0];
+    struct err err = { 0 };
+    int64_t waited_ms = 0;
+    rig->value_bytes = 20000; /* four times what is read ahead, nearly all that this broker keeps */
+    fill(rig, "one", 220);
+    kafka_rig_read_manually(rig, "one", -1);
+    for (size_t at = 0; at < 4 * (size_t)220; at += 220) {
+        reader->slow_at = at + 10;
+        if (at)
+            assert_int_equal(kafka_partition_seek(reader->partitions[0], 0, &err), ERR_OK);
+        kafka_rig_run_until(rig, kafka_rig_read, at + 10);
+        (void)kafka_rig_run_for(rig, kafka_rig_read, at + 50, 200); /* meanwhile it is full */
+        int64_t began_ms = clock_monotonic_ms();
+        kafka_consumer_slow(reader->consumer, false);
+        kafka_rig_run_until(rig, kafka_rig_read, at + 220);
+        waited_ms += clock_monotonic_ms() - began_ms;
+        kafka_rig_expect_values(reader, at, 0, 220);
+    }
+    assert_in_range(waited_ms, 0, 1200); /* all four of them */
+}
+
+static void test_what_is_resumed_comes_at_once(void **state)
+{
+    struct kafka_rig *rig = *state;
+    struct kafka_reader *reader = &rig->readers[0];
+    fill(rig, "one", 200);
+    int64_t waited_ms = 0;
+    kafka_rig_read_manually(rig, "one", -1);
+    reader->pause_at = 10;
+    for (size_t at = 10; at <= 190; at += 10) {
+        kafka_rig_run_until(rig, kafka_rig_read, at);
+        expect_quiet(rig, at);
+        int64_t began_ms = clock_monotonic_ms();
+        reader->pause_at = at + 10;
+        kafka_partition_resume(reader->partitions[0]);
+        kafka_rig_run_until(rig, kafka_rig_read, at + 1);
+        waited_ms += clock_monotonic_ms() - began_ms;
+    }
+    assert_in_range(waited_ms, 0, 3000); /* all 19 of them */
 }
 
 static void test_resuming_what_is_not_paused_does_nothing(void **state)
@@ -218,6 +263,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_pause_and_resume_lose_and_double_nothing),
         TEST(test_slowed_next_to_nothing_comes_and_then_all_of_it),
+        TEST(test_a_queue_that_was_full_is_filled_again_at_once),
+        TEST(test_what_is_resumed_comes_at_once),
         TEST(test_resuming_what_is_not_paused_does_nothing),
         TEST(test_seek_back_and_while_paused),
         TEST(test_manual_assignment_is_replaced),

@@ -122,8 +122,13 @@ enum err_code kafka_rig_produce(struct kafka_rig *rig, const char *topic, int va
 {
     char key[16];
     char text[16];
+    char *filled = NULL;
     int key_size = snprintf(key, sizeof key, "key-%d", value);
     int size = snprintf(text, sizeof text, "%d", value);
+    if (rig->value_bytes) {
+        filled = mem_zalloc(rig->value_bytes + 1, 1);
+        snprintf(filled, rig->value_bytes + 1, "%-*d", (int)rig->value_bytes, value);
+    }
     struct kafka_header headers[] = {
         { "ce_id", { text, (size_t)size } },
         { "empty", SPAN_LIT("") },
@@ -131,12 +136,15 @@ enum err_code kafka_rig_produce(struct kafka_rig *rig, const char *topic, int va
     struct kafka_send send = {
         .topic = topic,
         .key = { key, (size_t)key_size },
-        .value = { text, (size_t)size },
+        .value = filled ? (struct span){ filled, rig->value_bytes }
+                        : (struct span){ text, (size_t)size },
         .headers = headers,
         .header_count = 2,
     };
     struct err err = { 0 };
-    return kafka_produce(rig->producer, &send, kafka_rig_on_delivery, rig, &err);
+    enum err_code code = kafka_produce(rig->producer, &send, kafka_rig_on_delivery, rig, &err);
+    free(filled);
+    return code;
 }
 
 void kafka_rig_produce_range(struct kafka_rig *rig, const char *topic, int from, int to)
@@ -181,8 +189,8 @@ static void on_record(void *arg, const struct kafka_record *record)
     struct kafka_reader *reader = arg;
     char text[16] = "";
     assert_true(reader->count < RECORDS_MAX);
-    assert_true(record->value.size < sizeof text);
-    memcpy(text, record->value.data, record->value.size);
+    memcpy(text, record->value.data,
+           record->value.size < sizeof text ? record->value.size : sizeof text - 1);
     reader->offsets[reader->count] = record->offset;
     reader->values[reader->count++] = (int)strtol(text, NULL, 10);
 
@@ -231,7 +239,7 @@ void kafka_rig_open_reader(struct kafka_rig *rig, size_t index, const char *grou
         .group = group,
         .topics = &topic,
         .topic_count = group ? 1 : 0,
-        .fetch_bytes_max = 4 << 20,
+        .fetch_bytes_max = 1 << 20, /* or the least that a consumer reads ahead */
         .metrics = rig->metrics,
         .arg = reader,
         .on_assign = on_assign,

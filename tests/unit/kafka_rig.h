@@ -39,6 +39,7 @@ struct kafka_rig {
     struct kafka_producer *producer;
     struct kafka_reader readers[CONSUMERS_MAX];
     size_t acknowledged, failed;
+    size_t value_bytes; /* a value is filled up with blanks to so many; 0: it is the number alone */
     enum err_code last_failure;
     enum err_code warmed;
     bool warm_done;

@@ -34,6 +34,22 @@ static void test_sha256_is_of_all_parts_joined(void **state)
     expect_hex(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+static void test_a_hasher_can_be_used_again(void **state)
+{
+    (void)state;
+    const struct span parts[] = { SPAN_LIT("a"), SPAN_LIT("bc") };
+    uint8_t digest[DIGEST_SIZE];
+    struct digest_hasher *hasher = digest_hasher_new();
+    for (int round = 0; round < 3; round++) {
+        digest_hasher_sha256(hasher, NULL, 0, digest);
+        expect_hex(digest, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855");
+        digest_hasher_sha256(hasher, parts, 2, digest);
+        expect_hex(digest, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+    }
+    digest_hasher_free(hasher);
+    digest_hasher_free(NULL);
+}
+
 static void test_hmac_can_be_used_again(void **state)
 {
     (void)state;
@@ -91,6 +107,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_sha256_is_of_all_parts_joined),
+        cmocka_unit_test(test_a_hasher_can_be_used_again),
         cmocka_unit_test(test_hmac_can_be_used_again),
         cmocka_unit_test(test_hmac_with_a_long_or_no_secret),
         cmocka_unit_test(test_equal_looks_at_every_byte),
