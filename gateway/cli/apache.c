@@ -31,6 +31,17 @@ static char *cache_folder(void)
     return stack_path(home && *home ? home : "/tmp", ".cache/" CACHE_NAME);
 }
 
+char *apache_classes_path(void)
+{
+    char *cache = cache_folder();
+    struct buf path = BUF_INIT(STACK_PATH_SIZE);
+    buf_printf(&path, "%s.%lld.jsa", cache, (long long)program_changed_s("java"));
+    char *copy = mem_dup_text(path.data);
+    buf_free(&path);
+    free(cache);
+    return copy;
+}
+
 static bool make_folders(const char *path)
 {
     char *copy = mem_dup_text(path);
@@ -129,6 +140,8 @@ bool apache_prepare(const char *folder)
     char *cache = cache_folder();
     bool usable = access(cache, F_OK) == 0 || fetch(folder, cache);
     free(cache);
+    if (usable)
+        apache_learn_classes(folder);
     return usable;
 }
 
@@ -148,18 +161,26 @@ static void add_options(const char *variable, const char *usual, struct plan_arg
 
 /* A broker for one person: the optimising compiler would cost more than it gives, and 256 MiB
  * are plenty. Who wants another has Kafka's own variables. */
-static void add_java(const char *folder, const char *main_class, struct plan_argv *argv)
+static void add_java(const char *folder, const char *archive, const char *main_class,
+                     struct plan_argv *argv)
 {
     char *cache = cache_folder();
+    char *classes = apache_classes_path();
+    struct stat status;
     plan_argv_add(argv, "java");
     add_options("KAFKA_HEAP_OPTS", "-Xms256m -Xmx256m", argv);
     add_options("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1", argv);
     plan_argv_add(argv, "-XX:+ExitOnOutOfMemoryError");
+    if (archive)
+        plan_argv_add(argv, "-XX:ArchiveClassesAtExit=%s", archive);
+    else if (stat(classes, &status) == 0 && status.st_size > 0)
+        plan_argv_add(argv, "-XX:SharedArchiveFile=%s", classes);
     plan_argv_add(argv, "-Dkafka.logs.dir=%s/log", folder);
     plan_argv_add(argv, "-Dlog4j2.configurationFile=%s/kafka/log4j2.properties", folder);
     plan_argv_add(argv, "-cp");
     plan_argv_add(argv, "%s/*", cache);
     plan_argv_add(argv, "%s", main_class);
+    free(classes);
     free(cache);
 }
 
@@ -173,7 +194,7 @@ static void add_properties(const char *folder, struct apache_node node, struct p
 void apache_format_argv(const char *folder, struct apache_node node, const char *cluster_id,
                         struct plan_argv *argv)
 {
-    add_java(folder, "kafka.tools.StorageTool", argv);
+    add_java(folder, NULL, "kafka.tools.StorageTool", argv);
     plan_argv_add(argv, "format");
     plan_argv_add(argv, "-t");
     plan_argv_add(argv, "%s", cluster_id);
@@ -181,8 +202,9 @@ void apache_format_argv(const char *folder, struct apache_node node, const char 
     add_properties(folder, node, argv);
 }
 
-void apache_run_argv(const char *folder, struct apache_node node, struct plan_argv *argv)
+void apache_run_argv(const char *folder, struct apache_node node, const char *archive,
+                     struct plan_argv *argv)
 {
-    add_java(folder, "kafka.Kafka", argv);
+    add_java(folder, archive, "kafka.Kafka", argv);
     add_properties(folder, node, argv);
 }

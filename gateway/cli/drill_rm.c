@@ -9,13 +9,12 @@
 #include "infra/kafka_groups.h"
 #include "schemas/mem.h"
 
-#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #define TIMEOUT_MS    60000
 #define SCAN_COUNT    "1000"
-#define OPEN_FILES    16
 #define KEYS_BYTES    ((size_t)4 * 1024 * 1024)
 #define CURSOR_SIZE   32
 #define PATTERN_BYTES (TOPIC_NAME_MAX + 8)
@@ -121,26 +120,6 @@ static enum err_code remove_keys(struct removing *removing)
     return code;
 }
 
-/* --- the folder --- */
-
-static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
-{
-    (void)status;
-    (void)kind;
-    (void)walk;
-    return remove(path);
-}
-
-static int remove_folder(const char *folder)
-{
-    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
-    int failed = nftw(folder, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS);
-    if (!failed)
-        return CLI_OK;
-    output_error("%s cannot be removed", folder);
-    return CLI_FAILED;
-}
-
 /* --- the verb --- */
 
 static int remove_all(const struct args *args, const char *folder)
@@ -165,8 +144,10 @@ static int remove_all(const struct args *args, const char *folder)
         code = CLI_UNREACHABLE;
     }
     char *whole = drill_folder(folder, name);
-    if (code == CLI_OK)
-        code = remove_folder(whole);
+    if (code == CLI_OK && !stack_remove_folder(whole)) {
+        output_error("%s cannot be removed", whole);
+        code = CLI_FAILED;
+    }
     free(whole);
     free(namespace_);
     kafka_look_close(&look);

@@ -10,26 +10,45 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define LOOK_EVERY_MS 100
 
-bool program_exists(const char *name)
+/* The file in PATH; false (`ret` is empty) when there is none. */
+static bool find(const char *name, char ret[STACK_PATH_SIZE])
 {
+    *ret = '\0';
     const char *path = getenv("PATH"); /* NOLINT(concurrency-mt-unsafe): one thread */
     while (path && *path) {
         size_t length = strcspn(path, ":");
         struct buf file = BUF_INIT(STACK_PATH_SIZE);
         buf_printf(&file, "%.*s/%s", (int)length, path, name);
         bool found = !file.overflow && access(file.data, X_OK) == 0;
+        if (found)
+            (void)snprintf(ret, STACK_PATH_SIZE, "%s", file.data);
         buf_free(&file);
         if (found)
             return true;
         path += length + (path[length] == ':');
     }
     return false;
+}
+
+bool program_exists(const char *name)
+{
+    char path[STACK_PATH_SIZE];
+    return find(name, path);
+}
+
+int64_t program_changed_s(const char *name)
+{
+    char path[STACK_PATH_SIZE];
+    struct stat status;
+    return find(name, path) && stat(path, &status) == 0 ? status.st_mtim.tv_sec : 0;
 }
 
 static int start(char *const *argv, const char *output_path, pid_t *ret_pid)

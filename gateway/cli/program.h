@@ -8,6 +8,8 @@
 
 /* Whether `name` is in PATH. */
 bool program_exists(const char *name);
+/* When the file of that name in PATH was changed, in seconds since 1970; 0 when there is none. */
+int64_t program_changed_s(const char *name);
 /* Runs it with its output appended to `output_path`; while it runs `progress` is shown with the
  * seconds it took so far. Returns its exit code, 128 + signal when one ended it, or -1 when it
  * cannot be started. */

@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <ftw.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@
 #define SECRET_BYTES     32
 #define FOLDER_MODE      0700
 #define REASON_SIZE      128
+#define OPEN_FILES       16 /* while a folder is removed */
 
 static enum err_code fail(const char *what, const char *path, struct err *err)
 {
@@ -231,6 +233,20 @@ static enum err_code make_config(const char *folder, const char *config_file, st
     }
     free(path);
     return code;
+}
+
+static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
+bool stack_remove_folder(const char *path)
+{
+    /* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
+    return nftw(path, remove_one, OPEN_FILES, FTW_DEPTH | FTW_PHYS) == 0;
 }
 
 enum err_code stack_prepare(const char *folder, const char *config_file, struct err *err)

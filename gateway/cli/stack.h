@@ -94,6 +94,8 @@ enum err_code stack_create(const char *folder, struct err *err) MUST_CHECK;
  * is none yet, from the one that the program carries. */
 enum err_code stack_prepare(const char *folder, const char *config_file,
                             struct err *err) MUST_CHECK;
+/* With all that is in it; false when something stayed. */
+bool stack_remove_folder(const char *path);
 /* Writes a file (0600) so that it is there whole or not at all. */
 enum err_code stack_write_file(const char *path, struct span bytes, struct err *err) MUST_CHECK;
 /* The whole file, at most `size_max` bytes; free with buf_free. */

@@ -177,7 +177,7 @@ static void broker_argv(struct child *child, struct plan_argv *argv)
     if (!child_is_embedded_broker(child)) {
         struct apache_node node = { .number = child->node,
                                     .count = stack_apache_brokers(&supervisor->state.options) };
-        apache_run_argv(supervisor->folder, node, argv);
+        apache_run_argv(supervisor->folder, node, NULL, argv);
         return;
     }
     plan_argv_add(argv, "%s/errand-devbroker", supervisor->bin_folder);

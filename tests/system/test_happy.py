@@ -36,6 +36,11 @@ def test_a_job_of_every_type_is_done(any_stack, local_config, job_type):
     assert "error" not in done
 
 
+def test_a_broker_maps_the_classes_that_were_written_down(stack):
+    with open(f"/proc/{stack.pid('broker')}/maps", encoding="utf-8") as maps:
+        assert re.search(r"/errand/kafka-[\d.]+\.jsa$", maps.read(), re.M)
+
+
 # proves P-12
 def test_the_types_are_told(any_stack):
     told = any_stack.request("GET", "/v1/types")
