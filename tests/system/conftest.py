@@ -17,6 +17,7 @@ from configuration import LOCAL, TESTS, load, write  # noqa: E402 (the path come
 from stack import Stack  # noqa: E402
 
 RUNNING = []  # stacks
+SHARED = {"stack", "embedded_stack", "any_stack", "swift_stack"}  # fixtures: stacks of the session
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -32,12 +33,21 @@ def pytest_addoption(parser):
 def pytest_runtest_logreport(report):
     """A run takes half an hour: what failed can be read at once, in build/system-failures.txt, and what the stacks that ran wrote
     until then in build/failed/."""
-    if report.failed:
+    if report.failed and not hasattr(report, "node"):  # who only hears of it from a process that runs tests has one
         kept = os.path.join(ROOT, "build", "failed", re.sub(r"\W+", "-", report.nodeid)[-100:])
         for number, stack in enumerate(stack for stack in RUNNING if os.path.isdir(os.path.join(stack.folder, "log"))):
             shutil.copytree(os.path.join(stack.folder, "log"), os.path.join(kept, str(number)), dirs_exist_ok=True)
         with open(os.path.join(ROOT, "build", "system-failures.txt"), "a", encoding="utf-8") as file:
             file.write(f"=== {report.nodeid}\n{report.longreprtext}\n{report.capstdout[-4000:]}\n")
+
+
+def pytest_collection_modifyitems(items):
+    """Tests that share a stack are run by one process, where several run tests: it would be started once for each of these."""
+    for item in items:
+        if not SHARED.isdisjoint(item.fixturenames):
+            item.add_marker(pytest.mark.xdist_group("shared"))
+        elif "module_stack" in item.fixturenames:
+            item.add_marker(pytest.mark.xdist_group(item.path.stem))
 
 
 def pytest_ignore_collect(collection_path, config):

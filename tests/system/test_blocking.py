@@ -5,9 +5,13 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 
+import pytest
+
 from stack import headers_of
 from test_metrics import value
 from waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 BYSTANDERS = 10_000
 HELD_MAX = 4 * 1024 * 1024

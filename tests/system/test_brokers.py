@@ -12,6 +12,8 @@ import processes
 from chaos import ACK_MS_MAX, RATE, RATE_MIN, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, now_ms, percentile
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 BROKERS = ["broker-1", "broker-2", "broker-3"]
 WARM_S = 8  # a broker that has just started is slow
 LOAD_S_MAX = 150

@@ -5,12 +5,16 @@ SPDX-License-Identifier: Apache-2.0
 """
 import signal
 
+import pytest
+
 import processes
 from chaos import RATE, RATE_MIN, RECOVERY_S, STOP_S, Chaos, assert_clean, mark, submit_told
 from groups import members
 from guests import Guests
 from stack import NAMESPACE
 from waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 SEED = 20
 DAEMONS = ["worker-1", "worker-2", "recorder-1", "delayer-1", "gateway-1"]

@@ -7,6 +7,7 @@ SPDX-License-Identifier: Apache-2.0
 import concurrent.futures
 from datetime import datetime, timezone
 
+import pytest
 from confluent_kafka import ConsumerGroupState
 from confluent_kafka.admin import AdminClient
 
@@ -14,6 +15,8 @@ from chaos import RATE, RATE_MIN, Chaos, assert_clean, mark, now_ms, percentile
 from client import Client
 from stack import NAMESPACE
 from waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 SEED = 50
 CLIENTS = 4

@@ -14,6 +14,8 @@ from member import Member
 from stack import NAMESPACE
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 SEED = 40
 COMES_OR_GOES_EVERY_S = 0.5
 GUESTS_MAX = 3

@@ -20,6 +20,8 @@ from test_json import check
 from test_replay import on_a_terminal
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 DRILLS = ["worker-crash", "broker-bounce", "redis-loss", "slow-target", "poison", "rebalance-storm", "rolling-restart"]
 RATE = 40  # jobs/s
 LIMIT_S = 280  # of a run: the jobs, and the checker's patience with those that wait

@@ -8,9 +8,13 @@ import signal
 import time
 from datetime import datetime
 
+import pytest
+
 from records import committed
 from stack import headers_of
 from waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 PAYLOAD = {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]}
 DELAYS_S = [0.5, 1, 1.5, 2.5, 4, 6, 9, 12, 15, 20, 30]

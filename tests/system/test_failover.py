@@ -13,6 +13,8 @@ import redis
 from chaos import RATE, RATE_MIN, Chaos, assert_clean, submit_told
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 PASSWORD = "a-test-s-own"
 QUICK = ("sentence.make", {"subject": "a record", "seed": 1})
 

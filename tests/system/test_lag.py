@@ -20,6 +20,8 @@ from test_json import check as schema_check
 from test_metrics import value
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 HOUR_MS = 3_600_000
 STUCK_MS = 190_000  # ten thousand jobs take much less
 DAY_MS = 24 * HOUR_MS

@@ -15,6 +15,8 @@ import requests
 from stack import headers_of
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 OPEN_S = 2
 HEARD_MS = 600  # a worker whose calls do not fail hears of an open circuit within its next exchange
 CONCURRENCY = 3

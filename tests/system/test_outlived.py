@@ -62,9 +62,9 @@ def set_to_start(stack, groups):
         admin.alter_consumer_group_offsets([ConsumerGroupTopicPartitions(full, places)])[full].result(20)
 
 
-def begin_again(stack, unknown=0):
-    """The groups that read commands are set to the start, as an operator might; returns when all is read once more. Until the
-    worker has got so many that it cannot know, Redis says nothing."""
+def begin_again(stack, unknown=0, under_load=False):
+    """The groups that read commands are set to the start, as an operator might; returns when all is read once more: under load,
+    all that was there. Until the worker has got so many that it cannot know, Redis says nothing."""
     admin = AdminClient({"bootstrap.servers": stack.brokers()})
     pids = {name: stack.pid(name) for name in DAEMONS}
     with stack.nobody_restarted():
@@ -80,12 +80,17 @@ def begin_again(stack, unknown=0):
     for name, pid in pids.items():
         stack.wait_restarted(name, pid)
 
+    def now():
+        return {topic: ends(stack, topic) for topic in GROUPS.values()}
+    there = now()
+
     def caught_up():
+        upto = there if under_load else now()
         for group, topic in GROUPS.items():
             full = f"{NAMESPACE}.{group}"
             told = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(full)])[full].result(20)
             at = {place.partition: place.offset for place in told.topic_partitions if place.topic == f"{NAMESPACE}.{topic}"}
-            if any(at.get(partition, 0) < end for partition, end in ends(stack, topic).items()):
+            if any(at.get(partition, 0) < end for partition, end in upto[topic].items()):
                 return False
         return True
     wait_until(caught_up, 60, "every command has been read again")

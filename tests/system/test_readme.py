@@ -14,6 +14,8 @@ import pytest
 from conftest import ROOT
 from stack import SANITIZER, SANITIZER_OPTIONS, Stack
 
+pytestmark = pytest.mark.alone
+
 LINES_MAX = 150
 LIMIT_S = 240
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.M | re.S)

@@ -269,6 +269,7 @@ def assert_rate(records, rate):
     assert half * 1000 / statistics.median(at[i + half] - at[i] for i in range(half)) == pytest.approx(rate, rel=0.05)
 
 
+@pytest.mark.alone
 def test_the_pace_is_what_was_asked_for(stack):
     mark = uuid.uuid4().hex
     marked(stack, 80, mark)
@@ -281,6 +282,7 @@ def test_the_pace_is_what_was_asked_for(stack):
     assert_rate(replayed(stack, again["id"]), 80)
 
 
+@pytest.mark.alone
 def test_the_pace_of_many_is_what_was_asked_for(stack):
     mark = uuid.uuid4().hex
     stack.errand("load", "probe.call", "--count", "3000", "--rate", "1000/s", "-d", json.dumps({"mark": mark}), "--mode", "e2e", limit_s=60)

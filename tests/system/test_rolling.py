@@ -11,12 +11,16 @@ import socket
 import threading
 import time
 
+import pytest
+
 import processes
 from chaos import KINDS, RATE, RATE_MIN, Chaos, assert_clean, mark
 from client import Client
 from stack import TERMINAL
 from test_delays import instant
 from waiting import wait_until
+
+pytestmark = pytest.mark.alone
 
 SEED = 60
 CLIENTS = 12

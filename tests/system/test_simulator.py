@@ -13,6 +13,8 @@ import requests
 from test_metrics import value
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 WAITING = 2000
 
 

@@ -15,6 +15,8 @@ from memory import KIB, MIB, Watch, bound
 from slow_kafka import SlowKafka
 from waiting import wait_until
 
+pytestmark = pytest.mark.alone
+
 DAEMONS = ("gateway-1", "worker-1", "recorder-1", "delayer-1")
 SEED = 31
 USUAL, ONE_PERCENT = "slow=30", "slow=3000"

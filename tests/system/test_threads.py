@@ -10,6 +10,8 @@ import pytest
 
 from load import Load, assert_all_succeed
 
+pytestmark = pytest.mark.alone
+
 CLIENTS = 4
 LOAD_S = 3
 PROBE = {"n": 1, "simulate": "slow=20"}
