@@ -119,7 +119,7 @@ static const struct {
     { "until ended, p99, ms", "/end_ms/p99" },
     { "time to recover, p50, ms", "/recover_ms/p50" },
     { "time to recover, p99, ms", "/recover_ms/p99" },
-    { "longest time without an answer, ms", "/silence_ms" },
+    { "longest time in which nothing was accepted, ms", "/silence_ms" },
 };
 
 static void add_figures(struct buf *out, const struct json *report)

@@ -110,6 +110,10 @@ static void judge_plan(struct chaos_result *result)
             blame(result, "%s is %" PRId64 " ms, at most %" PRId64 " ms are allowed",
                   drill_level_text((enum drill_level)i), measured[i], plan->levels[i]);
     }
+    if (plan->levels[DRILL_RECOVER_P99] && result->fault_count && !result->recover.count &&
+        !MUTANT(chaos_unfelt_passes))
+        blame(result, "how long faults were felt is not known: no job is plain, without key and "
+                      "'simulate'");
     if ((int64_t)result->fault_count < plan->faults_min && !result->interrupted)
         blame(result, "only %zu faults were made, at least %" PRId64 " were to be",
               result->fault_count, plan->faults_min);

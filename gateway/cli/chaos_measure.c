@@ -275,13 +275,15 @@ static bool is_plain(const struct chaos_measure *measure, const struct job *job)
 static int64_t felt_ms(const struct chaos_measure *measure, const struct chaos_fault *fault,
                        int64_t until_ms)
 {
-    int64_t felt = 0;
+    int64_t felt = CHAOS_UNKNOWN;
     for (size_t i = 0; i < measure->count; i++) {
         const struct job *job = &measure->jobs[i];
         int64_t done_ms = job->accepted ? job->ended_ms : job->answered_ms;
         if (!is_plain(measure, job) || !done_ms || job->begin_ms < fault->begin_ms - UNDER_WAY_MS ||
             job->begin_ms > until_ms || done_ms < fault->begin_ms)
             continue;
+        if (felt == CHAOS_UNKNOWN)
+            felt = 0;
         bool usual = job->accepted && done_ms - job->begin_ms <= CHAOS_USUAL_MS;
         if (!usual && done_ms - fault->begin_ms > felt)
             felt = done_ms - fault->begin_ms;
@@ -293,6 +295,7 @@ struct chaos_percentiles chaos_measure_recover(const struct chaos_measure *measu
                                                struct chaos_fault *faults, size_t count)
 {
     int64_t *values = mem_zalloc(count, sizeof *values);
+    size_t known = 0;
     for (size_t i = 0; i < count; i++) {
         const struct chaos_fault *fault = &faults[i];
         bool dies = fault->act == DRILL_KILL || fault->act == DRILL_RESTART;
@@ -300,9 +303,11 @@ struct chaos_percentiles chaos_measure_recover(const struct chaos_measure *measu
         int64_t until_ms = over_ms ? over_ms + FELT_MAX_MS : INT64_MAX;
         if (i + 1 < count && faults[i + 1].begin_ms < until_ms)
             until_ms = faults[i + 1].begin_ms;
-        values[i] = faults[i].recover_ms = felt_ms(measure, &faults[i], until_ms);
+        faults[i].recover_ms = felt_ms(measure, &faults[i], until_ms);
+        if (faults[i].recover_ms != CHAOS_UNKNOWN)
+            values[known++] = faults[i].recover_ms;
     }
-    struct chaos_percentiles found = percentiles(values, count);
+    struct chaos_percentiles found = percentiles(values, known);
     free(values);
     return found;
 }

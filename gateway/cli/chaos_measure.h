@@ -9,6 +9,7 @@
 
 #define CHAOS_NAME_SIZE 128
 #define CHAOS_STEP_MS   1000 /* of what goes over time */
+#define CHAOS_UNKNOWN   (-1) /* instead of ms */
 #define CHAOS_USUAL_MS  1000 /* a plain job that takes longer has felt something */
 
 /* A fault that was made. */
@@ -56,7 +57,8 @@ struct chaos_percentiles chaos_measure_end(const struct chaos_measure *measure);
 int64_t chaos_measure_silence(const struct chaos_measure *measure);
 /* Sets recover_ms of each fault (they are in the order of their begin): from its begin to the end
  * of the last plain job that was under way or submitted then, before the next fault, and that took
- * more than CHAOS_USUAL_MS or was not accepted. 0: nobody felt it. */
+ * more than CHAOS_USUAL_MS or was not accepted. 0: nobody felt it; CHAOS_UNKNOWN: there
+ * was no plain job, and the fault is not counted in what is returned. */
 struct chaos_percentiles chaos_measure_recover(const struct chaos_measure *measure,
                                                struct chaos_fault *faults, size_t count);
 

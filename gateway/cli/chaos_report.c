@@ -48,7 +48,12 @@ static void add_faults(struct buf *out, const struct chaos_result *result)
             buf_add_int(out, fault->back_ms - result->begin_ms);
         else
             buf_add_text(out, "null");
-        buf_printf(out, ",\"recover_ms\":%" PRId64 "}", fault->recover_ms);
+        buf_add_text(out, ",\"recover_ms\":");
+        if (fault->recover_ms != CHAOS_UNKNOWN)
+            buf_add_int(out, fault->recover_ms);
+        else
+            buf_add_text(out, "null");
+        buf_add_char(out, '}');
     }
     buf_add_char(out, ']');
 }
@@ -267,5 +272,5 @@ void chaos_report_text(const struct chaos_result *result, struct buf *out)
     text_percentiles(out, "until accepted", &result->accept);
     text_percentiles(out, "until ended", &result->end);
     text_percentiles(out, "time to recover", &result->recover);
-    buf_printf(out, "  %-24s%" PRId64 " ms\n", "longest without answer", result->silence_ms);
+    buf_printf(out, "  %-24s%" PRId64 " ms\n", "nothing accepted for", result->silence_ms);
 }

@@ -5,6 +5,7 @@
 #include "gateway/cli/output.h"
 #include "gateway/cli/watch.h"
 #include "infra/clock.h"
+#include "infra/config.h"
 #include "schemas/mem.h"
 
 #include <errno.h>
@@ -22,6 +23,7 @@
 #define LOADS_TIMEOUT_MS  180000 /* `errand load` gives its stragglers up before that */
 #define MARK_TIMEOUT_MS   60000
 #define JUDGE_TIMEOUT_MS  300000
+#define REBALANCE_MS      1000
 #define DRAIN_MS          120000 /* of what was accepted and has not ended */
 #define DRAIN_EVERY_MS    2000
 #define LAST_READS_MAX    ((size_t)2000)
@@ -261,9 +263,15 @@ static bool ask_checker(struct run *run)
     char *since = inside(run, "since.json");
     char *output = inside(run, "checked.json");
     char *url = chaos_stack_url(&run->stack, "simulator");
+    char grace[24];
+    /* So much later, at most, is who died missed by its group, and its partitions go to others. */
+    (void)snprintf(grace, sizeof grace, "%" PRId64 "ms",
+                   run->stack.config->kafka.session_timeout_ms + REBALANCE_MS);
     const char *const words[] = { "verdict",
                                   "--history",
                                   judged,
+                                  "--grace",
+                                  grace,
                                   "--since",
                                   since,
                                   "--view",

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import threading
 
+import confluent_kafka
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
@@ -162,8 +163,16 @@ def killed_it_goes_on(stack):
     words = ["replay", "commands.probe", "--type", "probe.call", "--into", "drill/two", "--execute", "--rate", "2/s"]
     going = subprocess.Popen([os.path.join(stack.bin_folder, "errand"), *words], stdout=subprocess.DEVNULL,
                              stderr=subprocess.DEVNULL, env={**os.environ, **SANITIZER_OPTIONS, "ERRAND_DIR": stack.folder})
+
+    def sent():
+        reader = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "a-test-looks"})
+        name = "errand-drill-two.commands.probe"
+        topic = reader.list_topics(timeout=20).topics.get(name)
+        ends = [reader.get_watermark_offsets(confluent_kafka.TopicPartition(name, number), timeout=20) for number in (topic.partitions if topic else ())]
+        reader.close()
+        return sum(high - low for low, high in ends)
     try:
-        wait_until(lambda: os.path.exists(os.path.join(folder_of(stack, "two"), "replay.json")), 120, "it replays")
+        wait_until(lambda: sent() >= 3, 120, "it replays")
     finally:
         going.send_signal(signal.SIGKILL)
         going.wait()
@@ -172,6 +181,7 @@ def killed_it_goes_on(stack):
     done = stack.errand(*words, "-o", "json", limit_s=180)
     told = json.loads(done.stdout)
     assert (told["planned"], told["jobs"], told["same"]) == (7, 6, 6), done.stdout
+    assert 7 <= sent() <= 7 + 2, "it goes on where it was, and does not begin anew"
     assert printed(stack, "errand.drills/1", "drill", "ls")["drills"][0]["state"] == "stopped"
     finish(stack, "two")
     again = printed(stack, "errand.drill/1", "drill", "report", "two")  # from Kafka: nothing of it need run

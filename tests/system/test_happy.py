@@ -38,7 +38,7 @@ def test_a_job_of_every_type_is_done(any_stack, local_config, job_type):
 
 def test_a_broker_maps_the_classes_that_were_written_down(stack):
     with open(f"/proc/{stack.pid('broker')}/maps", encoding="utf-8") as maps:
-        assert re.search(r"/errand/kafka-[\d.]+\.jsa$", maps.read(), re.M)
+        assert re.search(r"/errand/kafka-[\d.]+\.jsa( \(deleted\))?$", maps.read(), re.M)  # another stack may have made it as well
 
 
 # proves P-12

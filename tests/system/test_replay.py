@@ -19,8 +19,8 @@ import uuid
 import confluent_kafka
 import pytest
 
-from records import set_record_limit
-from stack import SANITIZER_OPTIONS, headers_of
+from records import command, facts, set_record_limit
+from stack import NAMESPACE, SANITIZER_OPTIONS, headers_of
 from test_dead import letter_of, walk
 from test_json import check, printed
 from waiting import wait_until
@@ -289,6 +289,24 @@ def test_the_pace_of_many_is_what_was_asked_for(stack):
     told, _ = live(stack, only(mark), "--rate", "750/s")
     assert told["sent"] == 3000
     assert_rate(replayed(stack, told["id"]), 750)
+
+
+@pytest.mark.alone
+def test_the_rhythm_is_that_of_the_times(stack):
+    """Two bursts with a pause between them, as another client has put them there."""
+    mark, now = uuid.uuid4().hex, int(time.time() * 1000)
+    producer = confluent_kafka.Producer({"bootstrap.servers": stack.brokers()})
+    for at in [now - 9000 + 10 * n for n in range(10)] + [now - 3000 + 10 * n for n in range(10)]:
+        producer.produce(f"{NAMESPACE}.{TOPIC}", partition=0, timestamp=at, value=command(
+            facts(job_type="probe.call", created=at), payload=json.dumps({"mark": mark})))
+    assert producer.flush(30) == 0
+    assert dry(stack, only(mark), "--speed", "3x")["duration_seconds"] == pytest.approx(6.09 / 3, rel=0.02)
+    told, _ = live(stack, only(mark), "--speed", "3x")
+    at = sorted(record.timestamp()[1] for record in replayed(stack, told["id"]))
+    assert len(at) == 20 and at[10] - at[9] == pytest.approx(5910 / 3, rel=0.05)
+    assert max(at[9] - at[0], at[19] - at[10]) < 300, "a burst is still one"
+    both = stack.errand("replay", TOPIC, "--rate", "1/s", "--speed", "2x", check=False)
+    assert both.returncode == 2 and "--speed" in both.stderr, both.stderr
 
 
 def test_times_are_found_where_the_broker_cannot_look_them_up(embedded_stack):

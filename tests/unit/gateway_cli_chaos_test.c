@@ -189,6 +189,14 @@ static void test_a_fault_is_felt_as_long_as_jobs_are_late_or_refused(void **stat
     assert_int_equal(recover.p99, 3000);
     assert_int_equal(chaos_measure_silence(measure), 9000 - 2010);
 
+    struct chaos_fault unfelt[] = {
+        { .begin_ms = BEGIN_MS + 1000, .end_ms = BEGIN_MS + 1100 },
+        { .begin_ms = BEGIN_MS + 20000, .end_ms = BEGIN_MS + 20100 }, /* nobody was there */
+    };
+    recover = chaos_measure_recover(measure, unfelt, 2);
+    assert_int_equal(unfelt[1].recover_ms, CHAOS_UNKNOWN);
+    assert_int_equal(recover.count, 1);
+
     struct chaos_second *seconds = chaos_measure_seconds(measure, BEGIN_MS, 10);
     assert_int_equal(seconds[0].accepted, 1);
     assert_int_equal(seconds[6].refused, 1);
@@ -285,6 +293,7 @@ static void test_what_the_plan_asks_for_is_held_against_what_was_measured(void *
     plan_of_one_kind(&plan);
     plan.levels[DRILL_END_P99] = 1000;
     plan.levels[DRILL_SILENCE] = 500;
+    plan.levels[DRILL_RECOVER_P99] = 500;
     plan.faults_min = 3;
     plan.refused_percent = 10;
     struct json *json = parsed(CHECKED("\"lost\":0"));
@@ -299,12 +308,13 @@ static void test_what_the_plan_asks_for_is_held_against_what_was_measured(void *
         .unsubmitted = "order.price",
     };
     chaos_judge(&result);
-    assert_int_equal(result.reason_count, 5);
+    assert_int_equal(result.reason_count, 6);
     assert_string_equal(result.reasons[0], "no job of type order.price was submitted");
     assert_string_equal(result.reasons[1], "end_p99 is 1001 ms, at most 1000 ms are allowed");
-    assert_string_equal(result.reasons[2], "only 2 faults were made, at least 3 were to be");
-    assert_string_equal(result.reasons[3], "Redis cannot be emptied");
-    assert_string_equal(result.reasons[4],
+    assert_non_null(strstr(result.reasons[2], "how long faults were felt is not known"));
+    assert_string_equal(result.reasons[3], "only 2 faults were made, at least 3 were to be");
+    assert_string_equal(result.reasons[4], "Redis cannot be emptied");
+    assert_string_equal(result.reasons[5],
                         "2 of 12 submissions were not accepted, at most 10 % may be");
     json_free(json);
     drill_plan_clear(&plan);
