@@ -15,7 +15,7 @@ from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from measure import OURS, TYPE, rounded, row
 
 LAG_PARTITIONS = 1000
-REPLAY_RECORDS = 50000
+REPLAY_RECORDS = 150_000
 REPLAY_HEADERS = 13  # seven of CloudEvents, six of the replay (producers/replay.c)
 
 
