@@ -152,9 +152,13 @@ static int64_t due_us(struct replaying *run, const struct replay_record *record)
         run->first_ms = record->timestamp_ms;
     if (MUTANT(replay_rate_ignored))
         return run->began_us;
+    if (MUTANT(replay_pace_off))
+        sent += sent / 10;
     if (options->rate_milli)
         return run->began_us + sent * INT64_C(1000000000) / options->rate_milli;
     int64_t since_ms = record->timestamp_ms - run->first_ms;
+    if (MUTANT(replay_rhythm_even))
+        since_ms = sent * 25;
     if (since_ms > 0)
         return run->began_us + since_ms * 1000 * REPLAY_SPEED_ONE / options->speed_milli;
     return run->began_us;

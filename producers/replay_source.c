@@ -3,6 +3,7 @@
 
 #include "schemas/envelope.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 
 #include <stdlib.h>
 
@@ -46,7 +47,7 @@ static bool is_chosen(struct reading *reading, const struct kafka_tail_record *r
     bool fits = (!source->type.size || span_eq(source->type, command->facts.type)) &&
                 (!source->key.size || span_eq(source->key, command->facts.key) ||
                  span_eq(source->key, record->key)) &&
-                where_fits(source->where, command);
+                (where_fits(source->where, command) || MUTANT(replay_filter_ignored));
     reading->tally.others += !fits;
     return fits;
 }
@@ -116,7 +117,8 @@ static void give(struct reading *reading)
         reading->tally.chosen += !item->record.resolved;
         reading->stopped =
             !reading->fn(reading->arg, &item->record) ||
-            (!item->record.resolved && reading->tally.chosen == reading->source->limit);
+            (!item->record.resolved && reading->tally.chosen == reading->source->limit &&
+             !MUTANT(replay_limit_ignored));
         item_free(item);
     }
 }

@@ -3,6 +3,7 @@
  * stands in the report's JSON (data-figure, a JSON Pointer). See chaos_internal.h.
  * SPDX-License-Identifier: Apache-2.0 */
 #include "gateway/cli/chaos_internal.h"
+#include "schemas/mutant.h"
 
 #include <inttypes.h>
 #include <stdarg.h>
@@ -32,7 +33,8 @@ static const char head[] =
     "svg{display:block;width:100%;height:auto;background:#f7f9fb}"
     "svg text{font-size:11px;fill:#5b6875}.grid{stroke:#dfe5eb}.fault{fill:#b42318;"
     "fill-opacity:.18}.s0{stroke:#0b62d6}.s1{stroke:#1a7f37}.s2{stroke:#b42318}"
-    "polyline{fill:none;stroke-width:1.5}.k0{color:#0b62d6}.k1{color:#1a7f37}.k2{color:#b42318}"
+    "polyline{fill:none;stroke-width:1.5;stroke-linecap:round}"
+    ".k0{color:#0b62d6}.k1{color:#1a7f37}.k2{color:#b42318}"
     "</style>";
 
 static void add_escaped(struct buf *out, struct span text)
@@ -224,10 +226,12 @@ static void add_line(struct buf *out, const struct json *values, size_t number, 
             open = false;
             continue;
         }
-        if (!open)
-            buf_printf(out, "<polyline class=\"s%zu\" points=\"", number);
+        double x = x_of((double)i * step_ms, span_ms);
+        double y = y_of(value, most);
+        if (!open) /* its first point comes twice: one that is alone is seen as well */
+            buf_printf(out, "<polyline class=\"s%zu\" points=\"%.1f,%.1f ", number, x, y);
         open = true;
-        buf_printf(out, "%.1f,%.1f ", x_of((double)i * step_ms, span_ms), y_of(value, most));
+        buf_printf(out, "%.1f,%.1f ", x, y);
     }
     buf_add_text(out, open ? "\"/>" : "");
 }
@@ -241,6 +245,8 @@ static void add_bands(struct buf *out, const struct json *faults, double span_ms
         (void)json_real_of(json_get(fault, "begin_ms"), &begin);
         (void)json_real_of(json_get(fault, "end_ms"), &end);
         (void)json_real_of(json_get(fault, "back_ms"), &end); /* null leaves it */
+        if (MUTANT(chaos_bands_late))
+            begin += 1500;
         double width = x_of(end, span_ms) - x_of(begin, span_ms);
         buf_printf(out,
                    "<rect class=\"fault\" x=\"%.1f\" y=\"%d\" width=\"%.1f\" height=\"%d\"><title>",

@@ -41,6 +41,7 @@ def pytest_runtest_logreport(report):
             file.write(f"=== {report.nodeid}\n{report.longreprtext}\n{report.capstdout[-4000:]}\n")
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the marks
 def pytest_collection_modifyitems(items):
     """Tests that share a stack are run by one process, where several run tests: it would be started once for each of these."""
     for item in items:

@@ -25,6 +25,7 @@ pytestmark = pytest.mark.alone
 
 DRILLS = ["worker-crash", "broker-bounce", "redis-loss", "slow-target", "poison", "rebalance-storm", "rolling-restart"]
 RATE = 40  # jobs/s
+PLOTS = [("accepted", "ended", "refused"), ("latency_p50_ms", "latency_p99_ms"), ("lag",)]
 LIMIT_S = 280  # of a run: the jobs, and the checker's patience with those that wait
 UNKEPT = """
 name: unkept
@@ -117,11 +118,18 @@ class Figures(html.parser.HTMLParser):
     def __init__(self, page):
         super().__init__()
         self.found, self.elements, self.at = {}, {}, None
+        self.lines, self.bands = {}, {}  # by the number of their plot: {class: points}, attributes
         self.feed(page)
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
         self.elements[tag] = self.elements.get(tag, 0) + 1
+        plot = self.elements.get("svg")
+        if tag == "polyline":
+            points = [tuple(map(float, point.split(","))) for point in attributes["points"].split()]
+            self.lines.setdefault(plot, {}).setdefault(attributes["class"], []).extend(points[1:])  # the first one comes twice
+        elif tag == "rect":
+            self.bands.setdefault(plot, []).append((float(attributes["x"]), float(attributes["width"])))
         self.at = attributes.get("data-figure")
         if self.at:
             self.found[self.at] = ""
@@ -176,6 +184,34 @@ def shown(report, pointer):
     return "not known" if value is None else value if isinstance(value, str) else json.dumps(value)
 
 
+def near(value):
+    return pytest.approx(value, abs=0.2)  # pixels
+
+
+def assert_plots(figures, report):
+    """Each line goes through its series, and each band lies where its fault was: one scale fits all of a plot."""
+    series = report["series"]
+    for plot, names in enumerate(PLOTS, 1):
+        told = {f"s{number}": [(at, value) for at, value in enumerate(series[name]) if value is not None] for number, name in enumerate(names)}
+        drawn = figures.lines.get(plot, {})
+        assert {name: len(points) for name, points in drawn.items()} == {name: len(values) for name, values in told.items() if values}
+        pairs = [(point, value) for name, values in told.items() for point, value in zip(drawn.get(name, []), values)]
+        (left, low), (right, high) = (pick(pairs, key=lambda pair: pair[1][1]) for pick in (min, max))
+        assert high[1] > low[1] and left[1] > right[1], "what is more is higher"
+        for (x, y), (at, value) in pairs:
+            assert y == near(left[1] + (right[1] - left[1]) * (value - low[1]) / (high[1] - low[1]))
+        (begin, _), (end, _) = figures.lines[1]["s0"][0], figures.lines[1]["s0"][-1]
+        span_ms = (len(series["accepted"]) - 1) * series["step_ms"]
+
+        def x_of(at_ms):
+            return begin + (end - begin) * min(max(at_ms, 0), span_ms) / span_ms
+        for (x, _), (at, _) in pairs:
+            assert x == near(x_of(at * series["step_ms"]))
+        for (x, width), fault in zip(figures.bands[plot], report["faults"], strict=True):
+            until = x_of(fault["back_ms"] if fault["back_ms"] is not None else fault["end_ms"])
+            assert x == near(x_of(fault["begin_ms"])) and width == near(max(2, until - x))
+
+
 def assert_browser_shows(folder, report):
     """What the page says is what the JSON says, and it is painted."""
     assert json.loads((folder / "report.json").read_text()) == report
@@ -188,6 +224,7 @@ def assert_browser_shows(folder, report):
         assert text == shown(report, pointer), pointer
     assert figures.elements["svg"] == 3 and figures.elements["polyline"] >= 5
     assert figures.elements["rect"] == 3 * len(report["faults"])
+    assert_plots(figures, report)
     browse(f"--screenshot={folder}/page.png", "--window-size=900,500", f"file://{folder}/report.html")
     seen = {}
     for row in pixels(folder / "page.png"):
@@ -236,7 +273,10 @@ def test_a_gateway_is_restarted_and_careful_clients_miss_nothing(broken):
 
 def test_a_drill_file_is_judged_by_its_own_levels(broken, tmp_path):
     (tmp_path / "unkept.yaml").write_text(UNKEPT)
-    report = told(broken, "drill", "run", tmp_path / "unkept.yaml", code=1)
+    report = told(broken, "drill", "run", tmp_path / "unkept.yaml", "--report", tmp_path / "report", code=1)
+    figures = Figures(browse("--dump-dom", f"file://{tmp_path}/report/report.html"))
+    assert "/reasons/0" in figures.found and all(text == shown(report, pointer) for pointer, text in figures.found.items())
+    assert_plots(figures, report)
     assert report["verdict"] == "broken" and len(report["reasons"]) == 1 and report["reasons"][0].startswith("end_p99 is ")
     assert [(level["name"], level["kept"]) for level in report["levels"]] == [("end_p99", False), ("silence", True)]
     assert [(fault["do"], fault["name"]) for fault in report["faults"]] == [
@@ -344,15 +384,23 @@ def test_what_a_stack_was_started_with_counts_too(fresh_stack, monkeypatch):
     assert done.returncode == 6 and "a third party that is not the simulator: quotes" in done.stderr, done.stderr
 
 
-def test_somebody_else_s_broker_and_redis_are_not_broken(broken, fresh_stack):
+def test_somebody_else_s_broker_and_redis_are_not_broken(broken, fresh_stack, monkeypatch):
     """Not even where only a worker would die: whoever else uses them would feel what comes of that."""
     redis = f"redis://:{broken.redis_password()}@{broken.address('redis')}"
     for broker, options, why in (
             (broken.brokers(), [], f"its broker was not started by `errand up`: {broken.brokers()}"),
-            ("embedded", ["--redis", redis], "its Redis was not started by `errand up`: ")):
+            ("embedded", ["--redis", redis, "--no-restart"], "its Redis was not started by `errand up`: ")):
         stack = fresh_stack(broker, config={"namespace": "guest"}, options=options)
         done = stack.errand("chaos", "kill", "worker", check=False)
         assert done.returncode == 6 and why in done.stderr and broken.redis_password() not in done.stderr, done.stderr
+    monkeypatch.setenv("ERRAND_DRILLABLE", "true")  # yet nobody would come back there, nor can be reached from here
+    done = stack.errand("chaos", "third-party", "slow", "--for", "2s", check=False, limit_s=LIMIT_S)
+    assert done.returncode == 6 and "what dies here is not started again" in done.stderr, done.stderr
+    stack.errand("down")
+    stack.options.remove("--no-restart")
+    stack.up()
+    done = stack.errand("chaos", "kill", "redis", "--for", "2s", check=False, limit_s=LIMIT_S)
+    assert done.returncode == 6 and "this stack started no redis" in done.stderr, done.stderr
 
 
 @pytest.mark.parametrize("name", DRILLS)
