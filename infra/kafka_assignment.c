@@ -88,6 +88,7 @@ static struct kafka_partition *partition_new(struct kafka_consumer *consumer,
     partition->consumer = consumer;
     partition->topic = kafka_consumer_topic_get(consumer, element->topic);
     partition->number = element->partition;
+    partition->epoch = KAFKA_NO_EPOCH;
     return partition;
 }
 
@@ -194,7 +195,6 @@ static void free_partitions(struct kafka_consumer *consumer)
 static void resume_all(struct kafka_consumer *consumer)
 {
     for (size_t i = 0; i < consumer->partition_count; i++) {
-        consumer->partitions[i]->reposition = false;
         if (consumer->partitions[i]->paused && !MUTANT(pause_outlives_revoke))
             kafka_partition_resume(consumer->partitions[i]);
     }

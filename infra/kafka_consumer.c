@@ -71,8 +71,8 @@ static void set_paused(struct kafka_partition *partition, bool paused)
 
 static rd_kafka_resp_err_t reposition(struct kafka_partition *partition)
 {
-    partition->reposition = false;
-    return rd_kafka_seek(partition->topic->handle, partition->number, partition->next, 0);
+    return kafka_refill_seek(partition->consumer->client->rk, partition->topic->name,
+                             partition->number, partition->next, partition->epoch);
 }
 
 void kafka_partition_pause(struct kafka_partition *partition)
@@ -92,10 +92,9 @@ void kafka_partition_resume(struct kafka_partition *partition)
     if (!partition->consumer->active)
         return;
     set_paused(partition, false);
-    bool asleep = !MUTANT(full_queue_sleeps); /* librdkafka, with this partition: kafka_refill.c */
-    if (MUTANT(unpaused_resumed))
-        asleep = false;
-    if (partition->reposition || asleep)
+    /* What came meanwhile was not delivered; and librdkafka is to fetch at once (kafka_refill.c).
+     */
+    if (!MUTANT(unpaused_resumed))
         reposition(partition);
 }
 
@@ -104,12 +103,9 @@ enum err_code kafka_partition_seek(struct kafka_partition *partition, int64_t of
 {
     assert(offset >= 0);
     partition->next = offset;
-    if (!partition->consumer->active)
+    partition->epoch = KAFKA_NO_EPOCH;
+    if (!partition->consumer->active || partition->paused)
         return ERR_OK;
-    if (partition->paused) {
-        partition->reposition = true;
-        return ERR_OK;
-    }
     rd_kafka_resp_err_t e = reposition(partition);
     if (e)
         return err_set(err, ERR_KAFKA, "seek of %s/%d to %" PRId64 ": %s", partition->topic->name,
@@ -129,7 +125,6 @@ struct kafka_consumer_topic *kafka_consumer_topic_get(struct kafka_consumer *con
     topic = MEM_NEW(*topic);
     *topic = (struct kafka_consumer_topic){
         .next = consumer->topics,
-        .handle = rd_kafka_topic_new(consumer->client->rk, name, NULL),
         .consumed =
             kafka_counter(metrics, "errand_kafka_consumed_total", "Records read.", "topic", name),
         .resets = kafka_counter(metrics, "errand_kafka_offset_resets_total",
@@ -188,16 +183,13 @@ static bool deliver(struct kafka_consumer *consumer, const rd_kafka_message_t *m
 {
     struct kafka_partition *partition =
         kafka_consumer_find(consumer, rd_kafka_topic_name(message->rkt), message->partition);
-    if (!partition || consumer->revoking ||
+    if (!partition || consumer->revoking || partition->paused ||
         (message->offset < partition->next && !MUTANT(unpaused_resumed)))
         return false;
-    if (partition->paused) {
-        partition->reposition = true;
-        return false;
-    }
     if (message->offset > partition->next)
         check_gap(partition, message->offset);
     partition->next = message->offset + 1;
+    partition->epoch = kafka_refill_epoch(message);
     kafka_count(partition->topic->consumed);
     struct kafka_record record = {
         .partition = partition,
@@ -508,7 +500,6 @@ static void leave_client(struct kafka_consumer *consumer, int64_t deadline_ms)
     while (consumer->topics) {
         struct kafka_consumer_topic *topic = consumer->topics;
         consumer->topics = topic->next;
-        rd_kafka_topic_destroy(topic->handle);
         free(topic->name);
         free(topic);
     }

@@ -9,7 +9,6 @@
 
 struct kafka_consumer_topic {
     struct kafka_consumer_topic *next;
-    rd_kafka_topic_t *handle;
     struct metric *consumed, *resets, *lost;
     char *name;
 };
@@ -20,8 +19,8 @@ struct kafka_partition {
     void *context;
     int64_t next; /* the offset to deliver next: nothing below it is delivered again */
     int32_t number;
+    int32_t epoch; /* the leader's, of the record before `next`; or KAFKA_NO_EPOCH */
     bool paused;
-    bool reposition; /* librdkafka's position is not `next`: seek when resumed */
 };
 
 /* Where the partitions of an assignment stand, being found out on the thread pool. */

@@ -100,7 +100,8 @@ enum err_code kafka_offsets_committed(rd_kafka_t *rk, rd_kafka_topic_partition_l
                                       int64_t until_ms, const atomic_bool *stopping,
                                       struct err *err) MUST_CHECK;
 
-/* --- fetching again after the queue was full (kafka_refill.c) --- */
+/* --- fetching again after a full queue or a pause (kafka_refill.c) --- */
+#define KAFKA_NO_EPOCH (-1)
 struct kafka_refill {
     size_t full_bytes;  /* a queue of which as much was taken may have been full */
     size_t taken_bytes; /* since it was last seen empty */
@@ -112,6 +113,11 @@ void kafka_refill_took(struct kafka_refill *refill, const rd_kafka_message_t *me
 /* The queue is empty: whether librdkafka may not know, so that its partitions are to be sought to
  * where they stand. */
 bool kafka_refill_is_due(struct kafka_refill *refill);
+/* The epoch of the leader that wrote a record (KIP-320). */
+int32_t kafka_refill_epoch(const rd_kafka_message_t *message);
+/* Seeks, without waiting, so that what comes from `offset` on is fetched at once. */
+rd_kafka_resp_err_t kafka_refill_seek(rd_kafka_t *rk, const char *topic, int32_t partition,
+                                      int64_t offset, int32_t epoch);
 
 /* --- metrics that may be absent --- */
 struct metric *kafka_counter(struct metrics *metrics, const char *name, const char *help,

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #define SLICE_MS 100
+#define DONE     INT64_MIN
 
 bool kafka_tail_header(const struct kafka_tail_record *record, size_t i, const char **ret_name,
                        struct span *ret_value)
@@ -22,8 +23,7 @@ bool kafka_tail_header(const struct kafka_tail_record *record, size_t i, const c
 struct tailing {
     const struct kafka_tail *tail;
     struct kafka_refill refill;
-    rd_kafka_topic_partition_list_t *list; /* as tail->from, each with the offset that comes next */
-    bool *done;                            /* by place in tail->from */
+    int64_t *next; /* by place in tail->from: the offset that comes next, or DONE */
     size_t left;
     bool stopped;
 };
@@ -38,30 +38,32 @@ static size_t place_of(const struct kafka_tail *tail, int32_t partition)
 
 static void finish(struct tailing *tailing, size_t place)
 {
-    if (place < tailing->tail->count && !tailing->done[place]) {
-        tailing->done[place] = true;
+    if (place < tailing->tail->count && tailing->next[place] != DONE) {
+        tailing->next[place] = DONE;
         tailing->left--;
-        (void)rd_kafka_topic_partition_list_del(tailing->list, tailing->tail->from[place].topic,
-                                                tailing->tail->from[place].partition);
     }
 }
 
-static void pass(struct tailing *tailing, const rd_kafka_message_t *message)
+static void refill(rd_kafka_t *rk, struct tailing *tailing)
 {
-    rd_kafka_topic_partition_t *at = rd_kafka_topic_partition_list_find(
-        tailing->list, rd_kafka_topic_name(message->rkt), message->partition);
-    if (at)
-        at->offset = message->offset + 1;
+    const struct kafka_tail *tail = tailing->tail;
+    if (!kafka_refill_is_due(&tailing->refill))
+        return;
+    for (size_t i = 0; i < tail->count; i++) {
+        if (tailing->next[i] != DONE)
+            (void)kafka_refill_seek(rk, tail->from[i].topic, tail->from[i].partition,
+                                    tailing->next[i], KAFKA_NO_EPOCH);
+    }
 }
 
-/* The next message; NULL when none came for a moment. */
-static rd_kafka_message_t *next(struct kafka_admin *admin, struct tailing *tailing)
+/* NULL when none came for a moment. */
+static rd_kafka_message_t *next_message(rd_kafka_t *rk, struct tailing *tailing)
 {
-    rd_kafka_t *rk = admin->client->rk;
     rd_kafka_message_t *message = rd_kafka_consumer_poll(rk, 0);
-    if (!message && kafka_refill_is_due(&tailing->refill) && tailing->list->cnt)
-        rd_kafka_error_destroy(rd_kafka_seek_partitions(rk, tailing->list, 0));
-    return message ? message : rd_kafka_consumer_poll(rk, SLICE_MS);
+    if (message)
+        return message;
+    refill(rk, tailing);
+    return rd_kafka_consumer_poll(rk, SLICE_MS);
 }
 
 static void take(struct tailing *tailing, const rd_kafka_message_t *message)
@@ -73,7 +75,7 @@ static void take(struct tailing *tailing, const rd_kafka_message_t *message)
             finish(tailing, place);
         return;
     }
-    if (place == tail->count || tailing->done[place])
+    if (place == tail->count || tailing->next[place] == DONE)
         return;
     if (tail->ends && message->offset >= tail->ends[place]) {
         finish(tailing, place);
@@ -87,7 +89,7 @@ static void take(struct tailing *tailing, const rd_kafka_message_t *message)
         .value = { message->payload, message->len },
         ._message = message,
     };
-    pass(tailing, message);
+    tailing->next[place] = message->offset + 1;
     tailing->stopped = !tail->fn(tail->arg, &record);
     if (tail->ends && message->offset + 1 >= tail->ends[place])
         finish(tailing, place);
@@ -98,7 +100,7 @@ static enum err_code run(struct kafka_admin *admin, struct tailing *tailing, int
 {
     int64_t silent_ms = 0; /* since when nothing comes; 0: something did */
     while (tailing->left && !tailing->stopped) {
-        rd_kafka_message_t *message = next(admin, tailing);
+        rd_kafka_message_t *message = next_message(admin->client->rk, tailing);
         if (message) {
             kafka_refill_took(&tailing->refill, message);
             take(tailing, message);
@@ -120,27 +122,27 @@ enum err_code kafka_tail_sync(struct kafka_admin *admin, const struct kafka_tail
                               int64_t timeout_ms, struct err *err)
 {
     struct tailing tailing = { .tail = tail };
-    tailing.done = mem_zalloc(tail->count, sizeof *tailing.done);
-    tailing.list = rd_kafka_topic_partition_list_new((int)tail->count);
+    rd_kafka_topic_partition_list_t *list = rd_kafka_topic_partition_list_new((int)tail->count);
+    tailing.next = mem_zalloc(tail->count, sizeof *tailing.next);
     kafka_refill_init(&tailing.refill, admin->client->rk);
     for (size_t i = 0; i < tail->count; i++) {
-        tailing.done[i] = tail->ends && tail->from[i].offset >= tail->ends[i];
-        tailing.left += !tailing.done[i];
-        if (!tailing.done[i])
-            rd_kafka_topic_partition_list_add(tailing.list, tail->from[i].topic,
-                                              tail->from[i].partition)
+        bool done = tail->ends && tail->from[i].offset >= tail->ends[i];
+        tailing.next[i] = done ? DONE : tail->from[i].offset;
+        tailing.left += !done;
+        if (!done)
+            rd_kafka_topic_partition_list_add(list, tail->from[i].topic, tail->from[i].partition)
                 ->offset = tail->from[i].offset;
     }
     enum err_code code = ERR_OK;
     pthread_mutex_lock(&admin->reading);
-    rd_kafka_resp_err_t e = rd_kafka_assign(admin->client->rk, tailing.list);
+    rd_kafka_resp_err_t e = rd_kafka_assign(admin->client->rk, list);
     if (e)
         code = err_set(err, ERR_KAFKA, "reading: %s", rd_kafka_err2str(e));
     else
         code = run(admin, &tailing, timeout_ms, err);
     rd_kafka_assign(admin->client->rk, NULL);
     pthread_mutex_unlock(&admin->reading);
-    rd_kafka_topic_partition_list_destroy(tailing.list);
-    free(tailing.done);
+    rd_kafka_topic_partition_list_destroy(list);
+    free(tailing.next);
     return code;
 }

@@ -28,7 +28,7 @@ static bool make_broker(const char *folder, const char *log_path)
     struct port_holds holds = { 0 };
     struct err err = { 0 };
     char *kafka = stack_path(folder, "kafka");
-    bool made = (mkdir(folder, 0700) == 0) & (mkdir(kafka, 0700) == 0) &&
+    bool made = mkdir(folder, 0700) == 0 && mkdir(kafka, 0700) == 0 &&
                 port_choose(&holds, "", address, &err) == ERR_OK &&
                 apache_configure(folder, addresses, 1, &holds, &err) == ERR_OK &&
                 apache_cluster_id(folder, id, &err) == ERR_OK;
@@ -47,6 +47,7 @@ static void run_broker(const char *folder, const char *archive, const char *log_
 {
     struct plan_argv argv = { 0 };
     plan_argv_add(&argv, "timeout");
+    plan_argv_add(&argv, "--foreground"); /* a Ctrl-C ends the broker as well */
     plan_argv_add(&argv, LEARN_S);
     apache_run_argv(folder, single, archive, &argv);
     (void)program_run(argv.words, log_path, "making Apache Kafka start faster, once");
@@ -62,6 +63,7 @@ void apache_learn_classes(const char *folder)
         struct buf archive = BUF_INIT(STACK_PATH_SIZE);
         struct err err = { 0 };
         buf_printf(&archive, "%s.%lld", classes, (long long)getpid());
+        (void)stack_remove_folder(beside); /* of one that was broken off */
         if (make_broker(beside, log_path))
             run_broker(beside, archive.data, log_path);
         /* An empty one says that it was tried. */

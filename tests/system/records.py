@@ -70,6 +70,18 @@ def produce(stack, topic, values, key=b"foreign", partition=0):
     return offsets
 
 
+def ends(stack, topic, namespace=NAMESPACE):
+    """{partition: offset of its end}; of no topic none."""
+    consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "a-test-looks"})
+    try:
+        name = f"{namespace}.{topic}"
+        known = consumer.list_topics(timeout=20).topics
+        return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(name, p), timeout=20)[1]
+                for p in (known[name].partitions if name in known else ())}
+    finally:
+        consumer.close()
+
+
 def committed(stack, group, topic, partition=0):
     consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": f"{NAMESPACE}.{group}"})
     try:

@@ -9,12 +9,11 @@ import signal
 import subprocess
 import threading
 
-import confluent_kafka
 import pytest
 from confluent_kafka.admin import AdminClient, NewTopic
 
 import processes
-from records import produce
+from records import ends, produce
 from stack import SANITIZER, SANITIZER_OPTIONS, Stack, headers_of
 from test_json import check, printed
 from waiting import wait_until
@@ -165,12 +164,7 @@ def killed_it_goes_on(stack):
                              stderr=subprocess.DEVNULL, env={**os.environ, **SANITIZER_OPTIONS, "ERRAND_DIR": stack.folder})
 
     def sent():
-        reader = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "a-test-looks"})
-        name = "errand-drill-two.commands.probe"
-        topic = reader.list_topics(timeout=20).topics.get(name)
-        ends = [reader.get_watermark_offsets(confluent_kafka.TopicPartition(name, number), timeout=20) for number in (topic.partitions if topic else ())]
-        reader.close()
-        return sum(high - low for low, high in ends)
+        return sum(ends(stack, "commands.probe", namespace="errand-drill-two").values())
     try:
         wait_until(lambda: sent() >= 3, 120, "it replays")
     finally:

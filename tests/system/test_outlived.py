@@ -6,13 +6,12 @@ SPDX-License-Identifier: Apache-2.0
 import os
 import signal
 
-import confluent_kafka
 import pytest
 import requests
 from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from records import committed
+from records import committed, ends
 from stack import NAMESPACE, headers_of
 from test_metrics import value
 from waiting import wait_until
@@ -31,17 +30,6 @@ PAYLOADS = [{"n": 1}, {"simulate": "status=400"}, {"simulate": "fail=1"}]
 @pytest.fixture
 def brief(fresh_stack):
     return fresh_stack("apache", config={"types": {"probe.brief": BRIEF, "probe.patient": PATIENT}, "worker": {"redelivery_wait": "1m"}})
-
-
-def ends(stack, topic):
-    """{partition: offset of its end}"""
-    consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "a-test-looks"})
-    try:
-        name = f"{NAMESPACE}.{topic}"
-        return {p: consumer.get_watermark_offsets(TopicPartition(name, p), timeout=20)[1]
-                for p in consumer.list_topics(timeout=20).topics[name].partitions}
-    finally:
-        consumer.close()
 
 
 def waits(stack):

@@ -12,6 +12,7 @@ import pytest
 from beside import Beside
 from chaos import RATE, RATE_MIN, RECOVERY_S, Chaos, assert_clean, mark
 from load import submit_many
+from records import ends
 from stack import NAMESPACE
 from test_outlived import BRIEF, begin_again
 from waiting import wait_until
@@ -31,13 +32,9 @@ class Echo(Beside):
         self.copies, self.seen, self.later = 0, set(), collections.deque()
         self.producer = confluent_kafka.Producer({"bootstrap.servers": stack.brokers(), "linger.ms": 5})
         self.reader = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "an-echo", "enable.auto.commit": False})
-        places = []
-        for name, topic in self.reader.list_topics(timeout=20).topics.items():
-            for number in topic.partitions if name.startswith(f"{NAMESPACE}.commands.") else ():
-                place = confluent_kafka.TopicPartition(name, number)
-                place.offset = self.reader.get_watermark_offsets(place, timeout=20)[1]
-                places.append(place)
-        self.reader.assign(places)
+        topics = [name.removeprefix(f"{NAMESPACE}.") for name in self.reader.list_topics(timeout=20).topics if name.startswith(f"{NAMESPACE}.commands.")]
+        self.reader.assign([confluent_kafka.TopicPartition(f"{NAMESPACE}.{topic}", number, end)
+                            for topic in topics for number, end in ends(stack, topic).items()])
 
     def send(self, record):
         self.copies += 1
