@@ -320,9 +320,7 @@ static void apply_commands(struct batch *batch)
 /* The job's slot, or the empty one where it would be. */
 static uint16_t *slot_of(struct batch *batch, const struct id *id)
 {
-    /* bytes 8 to 11 hold randomness in both kinds of id */
-    size_t at = (size_t)id->bytes[9] << 16 | (size_t)id->bytes[10] << 8 | id->bytes[11];
-    for (;; at++) {
+    for (size_t at = id_hash(id);; at++) {
         uint16_t *slot = &batch->slots[at & (batch->slot_count - 1)];
         if (!*slot || id_same(&batch->jobs[*slot - 1].facts->id, id))
             return slot;

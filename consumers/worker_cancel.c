@@ -34,9 +34,7 @@ struct worker_cancel {
 
 static struct attempt **bucket_of(const struct worker *worker, const struct id *id)
 {
-    /* bytes 9 to 11 hold randomness in both kinds of id */
-    size_t hash = (size_t)id->bytes[9] << 16 | (size_t)id->bytes[10] << 8 | id->bytes[11];
-    return &worker->cancel->buckets[hash % BUCKETS];
+    return &worker->cancel->buckets[id_hash(id) % BUCKETS];
 }
 
 void cancel_index_add(struct attempt *attempt)

@@ -59,5 +59,8 @@ bool id_identity_parse(struct span text, struct id *ret);
 int64_t id_time_ms(const struct id *id);
 /* Whether the identities are equal, under whatever secrets the ids were minted. */
 bool id_same(const struct id *a, const struct id *b);
+/* Of the identity, for tables within a process: also ids that one minter made in a row, which
+ * differ in few of their bits, differ in the low ones of this. */
+uint64_t id_hash(const struct id *id);
 
 #endif

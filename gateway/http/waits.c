@@ -38,8 +38,7 @@ struct waits {
 
 static size_t bucket_of(const struct id *id)
 {
-    /* bytes 8 to 11 hold randomness in both kinds of id */
-    return ((size_t)id->bytes[9] << 16 | (size_t)id->bytes[10] << 8 | id->bytes[11]) % BUCKETS;
+    return id_hash(id) % BUCKETS;
 }
 
 static struct channel *find(struct waits *waits, const struct id *id)

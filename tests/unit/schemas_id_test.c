@@ -4,6 +4,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #include <cmocka.h>
 
@@ -260,6 +261,30 @@ static void test_an_identity_goes_there_and_back(void **state)
         assert_false(id_identity_parse(span_of(texts[i]), &back));
 }
 
+/* As ids come to a table: from one minter, one after the other or what falls on one partition only,
+ * or derived from numbered keys. */
+static void test_a_table_by_hash_has_no_long_lists(void **state)
+{
+    (void)state;
+    enum { IDS = 4096, BUCKETS = 4096, LONGEST = 16 };
+    static unsigned counts[3][BUCKETS];
+    struct id_minter *minter = minter_of(secrets, 1);
+    int asked = 0;
+    for (int i = 0; i < IDS; i++) {
+        char key[16];
+        struct id ids[3];
+        snprintf(key, sizeof key, "key-%d", i);
+        id_mint(minter, NOW_MS + i / 100, &ids[0]);
+        id_mint_where(minter, NOW_MS + i / 100, is_even, &asked, &ids[1]);
+        id_derive(minter, span_of("default"), span_of("rules"), span_of(key), &ids[2]);
+        for (int kind = 0; kind < 3; kind++)
+            counts[kind][id_hash(&ids[kind]) % BUCKETS]++;
+    }
+    for (int i = 0; i < 3 * BUCKETS; i++)
+        assert_true(counts[i / BUCKETS][i % BUCKETS] <= LONGEST);
+    id_minter_free(minter);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -275,6 +300,7 @@ int main(void)
         cmocka_unit_test(test_text_goes_there_and_back),
         cmocka_unit_test(test_what_is_no_id),
         cmocka_unit_test(test_an_identity_goes_there_and_back),
+        cmocka_unit_test(test_a_table_by_hash_has_no_long_lists),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
