@@ -140,9 +140,11 @@ def run_pytest(args, name, *options):
 
 
 def run_system(args):
-    """First those that mostly wait, two at a time; then, one by one, those that measure or need the whole machine."""
+    """First those that mostly wait, then those that bring load, two at a time; then, one by one, those that measure."""
     os.makedirs("build", exist_ok=True)
-    total = run_pytest(args, "beside", "-m", "not alone", f"--numprocesses={SYSTEM_PROCESSES}", "--dist=loadgroup")
+    beside = (f"--numprocesses={SYSTEM_PROCESSES}", "--dist=loadgroup")
+    total = run_pytest(args, "beside", "-m", "not alone and not loaded", *beside)
+    total.add(run_pytest(args, "loaded", "-m", "loaded", *beside))
     total.add(run_pytest(args, "alone", "-m", "alone"))
     if total.passed + total.failed == 0:
         print("system tests: none was run")

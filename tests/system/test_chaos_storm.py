@@ -14,7 +14,7 @@ from member import Member
 from stack import NAMESPACE
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 SEED = 40
 COMES_OR_GOES_EVERY_S = 0.5

@@ -21,7 +21,7 @@ from test_json import check
 from test_replay import on_a_terminal
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 DRILLS = ["worker-crash", "broker-bounce", "redis-loss", "slow-target", "poison", "rebalance-storm", "rolling-restart"]
 RATE = 40  # jobs/s

@@ -18,7 +18,7 @@ from stack import SANITIZER, SANITIZER_OPTIONS, Stack, headers_of
 from test_json import check, printed
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 TOKEN = "Bearer b14c-known-to-the-partner-alone"
 TOKEN_NAME = "PARTNER_TOKEN"  # in the deployment's environment

@@ -13,7 +13,7 @@ import redis
 from chaos import RATE, RATE_MIN, Chaos, assert_clean, submit_told
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 PASSWORD = "a-test-s-own"
 QUICK = ("sentence.make", {"subject": "a record", "seed": 1})

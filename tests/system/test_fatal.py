@@ -6,10 +6,14 @@ SPDX-License-Identifier: Apache-2.0
 import contextlib
 import os
 
+import pytest
+
 from chaos import RATE, Chaos, assert_clean
 from kafka_log import forget_last, most_sent
 from test_metrics import value
 from waiting import wait_until
+
+pytestmark = pytest.mark.loaded
 
 LOAD_S_MAX = 300
 FORGOTTEN = 40  # more batches than a client has under way, so that the next one is out of order

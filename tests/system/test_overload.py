@@ -13,7 +13,7 @@ from load import Load, assert_all_succeed
 from memory import KIB, MIB, Watch, bound
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 DAEMONS = ("gateway-1", "worker-1", "recorder-1", "delayer-1")
 LIMITS = {"send_queue": 2 * MIB, "connection_pool": 24 * KIB, "body_max": 132 * KIB, "senders": 8}

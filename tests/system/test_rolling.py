@@ -20,7 +20,7 @@ from stack import TERMINAL
 from test_delays import instant
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 SEED = 60
 CLIENTS = 12

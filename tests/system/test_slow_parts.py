@@ -15,7 +15,7 @@ from memory import KIB, MIB, Watch, bound
 from slow_kafka import SlowKafka
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 DAEMONS = ("gateway-1", "worker-1", "recorder-1", "delayer-1")
 SEED = 31

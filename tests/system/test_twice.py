@@ -17,7 +17,7 @@ from stack import NAMESPACE
 from test_outlived import BRIEF, begin_again
 from waiting import wait_until
 
-pytestmark = pytest.mark.alone
+pytestmark = pytest.mark.loaded
 
 SEED = 36
 LATER = 600  # so many records later a command comes for the third time: its retry has been begun then
