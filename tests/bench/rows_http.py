@@ -12,11 +12,12 @@ import tempfile
 import time
 import uuid
 
-from measure import (CONNECTIONS, OURS, PAYLOAD, RATE, TYPE, CpuOf, RawHttp, cpu_s, let_pass, median_of, metric, ours, pss_mib,
+from measure import (BODY, CONNECTIONS, OURS, PAYLOAD, RATE, TYPE, CpuOf, RawHttp, cpu_s, let_pass, median_of, metric, ours, pss_mib,
                      rounded, row, wait_until)
 from put import NOBODY, put
 from records import event, facts
 
+CODEC_JOBS = 200_000
 PARKED = 10000  # gateway.waiting_max of `errand up`
 SATURATED = 20000  # bare records a second, in large requests as a producer makes them that has much to send
 
@@ -68,18 +69,23 @@ def ack_1000(bench):
     return acknowledged(bench, 1000)
 
 
+def begin_anew(bench):
+    """The gateway is another process, which is ready."""
+    pid = bench.stack.kill("gateway-1")
+    bench.stack.wait_restarted("gateway-1", pid)
+    bench.stack.http.close()  # its connections went with the one that was killed
+
+
 @row("ratio <= 3", embedded=True)
 def first(bench):
     """the first job of a gateway that has just become ready, until 202 / p50 of the others, 200 a second"""
+    def submitted_ms(*options):
+        return bench.load(*options, mode="submit")["latency_ms"]["p50"]
+
     def first_ms():
-        pid = bench.stack.kill("gateway-1")
-        bench.stack.wait_restarted("gateway-1", pid)
-        bench.stack.http.close()  # its connections went with the one that was killed
-        began = time.monotonic()
-        bench.stack.submit(TYPE, PAYLOAD)
-        return 1000 * (time.monotonic() - began)
-    return *bench.alternately(
-        first_ms, lambda: bench.load("--rate", f"{RATE}/s", mode="submit")["latency_ms"]["p50"]), "ms", {}
+        begin_anew(bench)
+        return submitted_ms("--count", 1)
+    return *bench.alternately(first_ms, lambda: submitted_ms("--rate", f"{RATE}/s")), "ms", {}
 
 
 @row("ratio <= 2.5", embedded=True)
@@ -145,6 +151,14 @@ def accepted_off(bench):
     return told
 
 
+@row(None, embedded=True)
+def codec(bench):
+    """CPU to read a submission's JSON, write its command and read that / of bare libjansson and protobuf-c, the same bytes"""
+    def us(how):
+        return bench.tool("codec", how, CODEC_JOBS, BODY)["cpu_us"]
+    return *bench.alternately(lambda: us("ours"), lambda: us("bare")), "us", {"jobs": CODEC_JOBS, "body_bytes": len(BODY)}
+
+
 # --- parked connections ---
 
 class Crowd:
@@ -168,6 +182,7 @@ def parked_ours(bench, count):
     """(KiB of a parked connection, milliseconds in which all are answered). Their jobs are finished by outcomes that are
     put on the topic while the gateway stands still, so that what is timed is the gateway's part: every wake-up is there."""
     stack = bench.stack
+    begin_anew(bench)  # what it took for an earlier row it still has, and would take again
     with bench.workers_off():
         with tempfile.NamedTemporaryFile("r") as ids:
             bench.load("--count", count, "--connections", CONNECTIONS, "--ids", ids.name, mode="submit", limit_s=300)
