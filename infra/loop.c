@@ -383,7 +383,8 @@ void loop_pool_more(size_t threads)
     char text[24];
     assert(threads <= LOOP_POOL_MORE_MAX);
     snprintf(text, sizeof text, "%zu", LOOP_POOL_OWN + threads);
-    (void)setenv("UV_THREADPOOL_SIZE", text, 1); /* libuv knows no other way */
+    /* libuv knows no other way. NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread yet */
+    (void)setenv("UV_THREADPOOL_SIZE", text, 1);
 }
 
 void loop_work(struct loop *loop, loop_fn work, loop_fn done, void *arg)

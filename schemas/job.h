@@ -112,6 +112,7 @@ struct job_event {
     struct job_facts facts;
     enum job_event_kind kind;
     uint32_t turn, attempt;
+    bool handed_on; /* the next turn is in the log */
     int64_t at_ms, started_at_ms, next_at_ms;
     struct span result; /* data NULL: none */
     struct job_failure failure;
@@ -119,7 +120,6 @@ struct job_event {
     enum job_result_kind result_kind;
     int32_t command_partition;
     int64_t command_offset; /* -1 unknown */
-    bool handed_on;         /* the next turn is in the log */
     const void *unknown;
 };
 

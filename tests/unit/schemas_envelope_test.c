@@ -69,7 +69,7 @@ static struct job_event sample_event(enum job_event_kind kind)
         .next_at_ms = 1600,
         .result = SPAN_LIT("\"text\""),
         .result_kind = JOB_RESULT_TEXT,
-        .failure = { SPAN_LIT("target_status"), SPAN_LIT("retry"), SPAN_LIT("503"), 3, 503 },
+        .failure = { SPAN_LIT("target_status"), SPAN_LIT("retry"), SPAN_LIT("503"), 3, 503, NULL },
         .worker = SPAN_LIT("worker-1"),
         .command_partition = 4,
         .command_offset = 99,
@@ -424,7 +424,8 @@ static void a_record_holds_whatever_an_event_held(void **state)
                      { bytes, ENVELOPE_FAILURE_BYTES_MAX / 4 },
                      { bytes, ENVELOPE_FAILURE_BYTES_MAX / 4 },
                      UINT32_MAX,
-                     UINT32_MAX },
+                     UINT32_MAX,
+                     NULL },
         .command_partition = event.command_partition,
         .command_offset = event.command_offset,
     };

@@ -40,7 +40,7 @@ static struct job_record sample(enum job_state state)
         .started_at_ms = 2000,
         .finished_at_ms = 3000,
         .result = SPAN_LIT("{\"a\":1}"),
-        .failure = { SPAN_LIT("target_status"), SPAN_LIT("retry"), SPAN_LIT("503"), 2, 503 },
+        .failure = { SPAN_LIT("target_status"), SPAN_LIT("retry"), SPAN_LIT("503"), 2, 503, NULL },
     };
 }
 
