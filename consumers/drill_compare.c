@@ -43,17 +43,9 @@ enum drill_verdict drill_compare_ends(const struct drill_end *before, const stru
 
 /* --- jobs by their ids: open addressing, at most half full --- */
 
-static size_t slot_of(const struct id *id, size_t slots)
-{
-    uint64_t hash = UINT64_C(14695981039346656037); /* FNV-1a */
-    for (size_t i = 0; i < ID_IDENTITY_BYTES; i++)
-        hash = (hash ^ id->bytes[i]) * UINT64_C(1099511628211);
-    return (size_t)(hash >> 20) & (slots - 1);
-}
-
 static uint32_t *find_slot(const struct drill_comparison *all, uint32_t *table, const struct id *id)
 {
-    size_t slot = slot_of(id, all->slots);
+    size_t slot = id_hash(all->secret, id->bytes) & (all->slots - 1);
     assert(all->jobs);
     while (table[slot]) {
         const struct drill_job *job = &all->jobs[table[slot] - 1];
@@ -68,6 +60,8 @@ static void grow(struct drill_comparison *all)
 {
     free(all->by_id);
     free(all->by_original);
+    if (all->slots == 0)
+        siphash_secret(all->secret);
     all->slots = all->slots ? 2 * all->slots : SLOTS_MIN;
     all->by_id = mem_zalloc(all->slots, sizeof *all->by_id);
     all->by_original = mem_zalloc(all->slots, sizeof *all->by_original);

@@ -46,7 +46,8 @@ struct drill_comparison {
     size_t count;
     int64_t verdicts[DRILL_VERDICT_COUNT];
     int64_t copies; /* records that were replayed of jobs of which another one was: no jobs */
-    uint32_t *by_id, *by_original; /* hash tables of numbers from 1; 0: free */
+    uint32_t *by_id, *by_original;       /* hash tables of numbers from 1; 0: free */
+    uint8_t secret[SIPHASH_SECRET_SIZE]; /* of both */
     size_t slots;
 };
 void drill_comparison_clear(struct drill_comparison *comparison);

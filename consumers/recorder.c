@@ -274,6 +274,7 @@ enum err_code recorder_open(struct service *service, struct recorder **ret_recor
     struct buf key = BUF_INIT(256);
     view_hash_key(&key, recorder->config->namespace_);
     recorder->hash_key = buf_take(&key);
+    siphash_secret(recorder->secret);
     open_metrics(recorder);
     recorder_metrics_open(recorder);
     recorder_list_open(recorder);

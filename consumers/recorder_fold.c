@@ -320,7 +320,7 @@ static void apply_commands(struct batch *batch)
 /* The job's slot, or the empty one where it would be. */
 static uint16_t *slot_of(struct batch *batch, const struct id *id)
 {
-    for (size_t at = id_hash(id);; at++) {
+    for (size_t at = id_hash(batch->partition->recorder->secret, id->bytes);; at++) {
         uint16_t *slot = &batch->slots[at & (batch->slot_count - 1)];
         if (!*slot || id_same(&batch->jobs[*slot - 1].facts->id, id))
             return slot;

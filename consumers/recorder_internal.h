@@ -99,6 +99,7 @@ struct recorder {
     struct view_identity *identity;
     struct redis *redis;
     char *hash_key;
+    uint8_t secret[SIPHASH_SECRET_SIZE]; /* of a batch's table of jobs */
     struct recorder_partition *partitions;
     struct loop_task locate;
     bool locating;

@@ -27,6 +27,7 @@ struct channel {
 struct worker_cancel {
     struct redis_subscriber *subscriber;
     struct channel channels[CHANNELS];
+    uint8_t secret[SIPHASH_SECRET_SIZE]; /* of: */
     struct attempt *buckets[BUCKETS];
 };
 
@@ -34,7 +35,7 @@ struct worker_cancel {
 
 static struct attempt **bucket_of(const struct worker *worker, const struct id *id)
 {
-    return &worker->cancel->buckets[id_hash(id) % BUCKETS];
+    return &worker->cancel->buckets[id_hash(worker->cancel->secret, id->bytes) % BUCKETS];
 }
 
 void cancel_index_add(struct attempt *attempt)
@@ -233,6 +234,7 @@ void cancel_listen(struct worker *worker)
 void cancel_open(struct worker *worker, const struct redis_options *options)
 {
     struct worker_cancel *cancel = MEM_NEW(*cancel);
+    siphash_secret(cancel->secret);
     const char *const told[CHANNELS] = { service_incarnation(worker->service), "" };
     for (int i = 0; i < CHANNELS; i++) {
         struct buf name = BUF_INIT(CHANNEL_BYTES_MAX);

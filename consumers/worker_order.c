@@ -5,7 +5,6 @@
  * after a crash goes on from there. See worker_internal.h. SPDX-License-Identifier: Apache-2.0 */
 #include "consumers/worker_internal.h"
 #include "infra/clock.h"
-#include "schemas/digest.h"
 #include "schemas/mutant.h"
 
 #include <stdint.h>
@@ -30,9 +29,8 @@ void order_assigned(struct worker_partition *partition)
     struct worker *worker = partition->worker;
     if (!partition->queue->ordered)
         return;
-    uint8_t secret[KEY_LINES_SECRET_SIZE] = { 0 };
-    if (!digest_random(secret, sizeof secret))
-        memcpy(secret, &worker->random, sizeof worker->random);
+    uint8_t secret[SIPHASH_SECRET_SIZE];
+    siphash_secret(secret);
     partition->lines = key_lines_new(secret);
     worker->ordered_partitions++;
 }

@@ -255,13 +255,8 @@ bool id_same(const struct id *a, const struct id *b)
     return memcmp(a->bytes, b->bytes, ID_IDENTITY_BYTES) == 0;
 }
 
-/* Two odd multipliers bring the bits up, where differences are; the shifts bring them down again.
- */
-uint64_t id_hash(const struct id *id)
+uint64_t id_hash(const uint8_t secret[SIPHASH_SECRET_SIZE],
+                 const uint8_t identity[ID_IDENTITY_BYTES])
 {
-    uint64_t high = get_big_endian(id->bytes, 8);
-    uint64_t low = get_big_endian(id->bytes + 8, ID_IDENTITY_BYTES - 8);
-    uint64_t hash = high * UINT64_C(0xd6e8feb86659fd93) ^ low << 32;
-    hash = (hash ^ hash >> 32) * UINT64_C(0x9fb21c651e98df25);
-    return hash ^ hash >> 32;
+    return siphash(secret, (struct span){ identity, ID_IDENTITY_BYTES });
 }

@@ -12,6 +12,7 @@
 #ifndef SCHEMAS_ID_H
 #define SCHEMAS_ID_H
 
+#include "schemas/siphash.h"
 #include "schemas/span.h"
 
 #include <stdint.h>
@@ -59,8 +60,10 @@ bool id_identity_parse(struct span text, struct id *ret);
 int64_t id_time_ms(const struct id *id);
 /* Whether the identities are equal, under whatever secrets the ids were minted. */
 bool id_same(const struct id *a, const struct id *b);
-/* Of the identity, for tables within a process: also ids that one minter made in a row, which
- * differ in few of their bits, differ in the low ones of this. */
-uint64_t id_hash(const struct id *id);
+/* Of an identity (an id's first bytes), for tables within a process: all of its bits count, as ids
+ * that one minter made in a row differ in few of them; and under a secret of the table's, as a
+ * client picks those that are derived from its keys. */
+uint64_t id_hash(const uint8_t secret[SIPHASH_SECRET_SIZE],
+                 const uint8_t identity[ID_IDENTITY_BYTES]);
 
 #endif

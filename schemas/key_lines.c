@@ -14,14 +14,13 @@ struct key_lines {
     size_t bucket_count;        /* a power of two */
     size_t count;
     uint64_t steps;
-    uint8_t secret[KEY_LINES_SECRET_SIZE];
+    uint8_t secret[SIPHASH_SECRET_SIZE];
 };
 
-struct key_lines *key_lines_new(const uint8_t secret[KEY_LINES_SECRET_SIZE])
+struct key_lines *key_lines_new(const uint8_t secret[SIPHASH_SECRET_SIZE])
 {
-    _Static_assert(KEY_LINES_SECRET_SIZE == SIPHASH_SECRET_SIZE, "the secret is SipHash's");
     struct key_lines *lines = MEM_NEW(*lines);
-    memcpy(lines->secret, secret, KEY_LINES_SECRET_SIZE);
+    memcpy(lines->secret, secret, SIPHASH_SECRET_SIZE);
     lines->bucket_count = BUCKETS_MIN;
     lines->buckets = mem_zalloc(lines->bucket_count, sizeof(struct key_place *));
     return lines;

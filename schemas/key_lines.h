@@ -8,6 +8,7 @@
 #ifndef SCHEMAS_KEY_LINES_H
 #define SCHEMAS_KEY_LINES_H
 
+#include "schemas/siphash.h"
 #include "schemas/span.h"
 
 #include <stdint.h>
@@ -25,9 +26,8 @@ struct key_place {
     struct key_place *chain;           /* the first of another line, with a hash like this one's */
 };
 
-#define KEY_LINES_SECRET_SIZE 16
 /* The secret (random bytes) is copied. */
-struct key_lines *key_lines_new(const uint8_t secret[KEY_LINES_SECRET_SIZE]);
+struct key_lines *key_lines_new(const uint8_t secret[SIPHASH_SECRET_SIZE]);
 /* Forgets the places that are left. Accepts NULL. */
 void key_lines_free(struct key_lines *lines);
 

@@ -1,6 +1,11 @@
 /* See siphash.h. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/siphash.h"
 
+#include "schemas/digest.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
 static uint64_t turned(uint64_t word, unsigned by)
 {
     return word << by | word >> (64 - by);
@@ -35,6 +40,14 @@ static void take(uint64_t v[4], uint64_t word)
     v[3] ^= word;
     mix(v, 2);
     v[0] ^= word;
+}
+
+void siphash_secret(uint8_t ret[SIPHASH_SECRET_SIZE])
+{
+    if (!digest_random(ret, SIPHASH_SECRET_SIZE)) {
+        fputs("the system has no random numbers to make a secret of\n", stderr);
+        abort();
+    }
 }
 
 uint64_t siphash(const uint8_t secret[SIPHASH_SECRET_SIZE], struct span text)

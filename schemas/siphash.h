@@ -11,6 +11,8 @@
 
 #define SIPHASH_SECRET_SIZE 16
 
+/* A new secret. Ends the process when the system has no random numbers. */
+void siphash_secret(uint8_t ret[SIPHASH_SECRET_SIZE]);
 uint64_t siphash(const uint8_t secret[SIPHASH_SECRET_SIZE], struct span text);
 
 #endif

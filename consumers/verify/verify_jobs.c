@@ -23,7 +23,8 @@ struct verify_jobs {
     size_t bytes, peak, bytes_max;
     bool full;
     struct pages jobs, legs, steps, ordered;
-    uint32_t *slots; /* numbers of jobs by their identities' hash; 0: empty */
+    uint8_t secret[SIPHASH_SECRET_SIZE]; /* of both tables */
+    uint32_t *slots;                     /* numbers of jobs by their identities' hash; 0: empty */
     uint32_t slot_count;
     struct verify_submission *submissions;
     uint32_t submission_slots, submission_count;
@@ -113,6 +114,7 @@ struct verify_jobs *verify_jobs_new(size_t bytes_max)
 {
     struct verify_jobs *jobs = MEM_NEW(*jobs);
     jobs->bytes_max = bytes_max;
+    siphash_secret(jobs->secret);
     jobs->jobs.item_size = sizeof(struct verify_job);
     jobs->legs.item_size = sizeof(struct verify_leg);
     jobs->steps.item_size = sizeof(struct verify_step);
@@ -156,28 +158,11 @@ struct verify_job *verify_jobs_at(const struct verify_jobs *jobs, uint32_t numbe
     return page_item(&jobs->jobs, number);
 }
 
-/* Identities of version 7 begin alike: all bytes count (splitmix64's mixing). */
-static uint64_t mix(uint64_t x)
-{
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
-static uint64_t hash_identity(const uint8_t identity[ID_IDENTITY_BYTES])
-{
-    uint64_t head;
-    uint32_t tail;
-    memcpy(&head, identity, sizeof head);
-    memcpy(&tail, identity + sizeof head, sizeof tail);
-    return mix(mix(head) ^ tail);
-}
-
 /* The slot where the identity is, or where it belongs. */
 static uint32_t find_slot(const struct verify_jobs *jobs, const uint8_t *identity)
 {
     uint32_t mask = jobs->slot_count - 1;
-    uint32_t slot = (uint32_t)hash_identity(identity) & mask;
+    uint32_t slot = (uint32_t)id_hash(jobs->secret, identity) & mask;
     while (jobs->slots[slot] && memcmp(verify_jobs_at(jobs, jobs->slots[slot])->identity, identity,
                                        ID_IDENTITY_BYTES) != 0)
         slot = (slot + 1) & mask;
@@ -279,7 +264,7 @@ uint32_t verify_jobs_step_new(struct verify_jobs *jobs)
 static uint32_t submission_slot(const struct verify_jobs *jobs, uint64_t hash)
 {
     uint32_t mask = jobs->submission_slots - 1;
-    uint32_t slot = (uint32_t)mix(hash) & mask;
+    uint32_t slot = (uint32_t)siphash(jobs->secret, (struct span){ &hash, sizeof hash }) & mask;
     while (jobs->submissions[slot].request_hash && jobs->submissions[slot].request_hash != hash)
         slot = (slot + 1) & mask;
     return slot;

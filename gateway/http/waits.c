@@ -31,19 +31,20 @@ struct channel {
 
 struct waits {
     struct gateway *gateway;
+    uint8_t secret[SIPHASH_SECRET_SIZE]; /* of: */
     struct channel *buckets[BUCKETS];
     size_t count;
     struct loop_timer *reread;
 };
 
-static size_t bucket_of(const struct id *id)
+static struct channel **bucket_of(struct waits *waits, const struct id *id)
 {
-    return id_hash(id) % BUCKETS;
+    return &waits->buckets[id_hash(waits->secret, id->bytes) % BUCKETS];
 }
 
 static struct channel *find(struct waits *waits, const struct id *id)
 {
-    struct channel *channel = waits->buckets[bucket_of(id)];
+    struct channel *channel = *bucket_of(waits, id);
     while (channel && !id_same(&channel->id, id))
         channel = channel->next;
     return channel;
@@ -71,7 +72,7 @@ static void sweep(struct channel *channel)
     }
     if (channel->first)
         return;
-    struct channel **place = &channel->waits->buckets[bucket_of(&channel->id)];
+    struct channel **place = bucket_of(channel->waits, &channel->id);
     while (*place != channel)
         place = &(*place)->next;
     *place = channel->next;
@@ -146,6 +147,7 @@ static void on_reread(void *arg)
 struct waits *waits_new(struct gateway *gateway)
 {
     struct waits *waits = MEM_NEW(*waits);
+    siphash_secret(waits->secret);
     waits->gateway = gateway;
     waits->reread = loop_timer_new(gateway->loop, on_reread, waits);
     return waits;
@@ -176,8 +178,9 @@ static struct channel *channel_new(struct waits *waits, const struct id *id)
     struct channel *channel = MEM_NEW(*channel);
     channel->waits = waits;
     channel->id = *id;
-    channel->next = waits->buckets[bucket_of(id)];
-    waits->buckets[bucket_of(id)] = channel;
+    struct channel **bucket = bucket_of(waits, id);
+    channel->next = *bucket;
+    *bucket = channel;
     return channel;
 }
 

@@ -15,11 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum {
-    JOBS_MAX = 100000000,
-    ENVELOPE_MAX = 1024 * 1024,
-};
-
+#define JOBS_MAX    100000000
 #define CREATED_MS  INT64_C(1800000000000)
 #define FORGET_MS   (CREATED_MS + INT64_C(3600000))
 #define TENANT      "default"
@@ -94,12 +90,12 @@ static void bare(struct span body, const Errand__V1__Envelope *message, struct b
 
 int main(int argc, char **argv)
 {
-    if (argc != 4)
+    if (argc != 4 || (strcmp(argv[1], "ours") != 0 && strcmp(argv[1], "bare") != 0))
         fail("usage", "codec ours|bare JOBS BODY");
     bool is_ours = strcmp(argv[1], "ours") == 0;
     int64_t count = number_of(argv[2], JOBS_MAX, "JOBS");
     struct span body = span_of(argv[3]);
-    struct buf out = BUF_INIT(ENVELOPE_MAX);
+    struct buf out = BUF_INIT(ENVELOPE_BYTES_MAX);
     write_ours(body, &out);
     size_t bytes = out.size;
     Errand__V1__Envelope *message =

@@ -12,7 +12,7 @@ import tempfile
 import time
 import uuid
 
-from measure import (BODY, CONNECTIONS, OURS, PAYLOAD, RATE, TYPE, CpuOf, RawHttp, cpu_s, let_pass, median_of, metric, ours, pss_mib,
+from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawHttp, cpu_s, let_pass, median_of, metric, ours, pss_mib,
                      rounded, row, wait_until)
 from put import NOBODY, put
 from records import event, facts

@@ -13,7 +13,7 @@
 
 #define PLACES 2000
 
-static const uint8_t secret[KEY_LINES_SECRET_SIZE] = { 9, 8, 7, 6, 5, 4, 3, 2, 1 };
+static const uint8_t secret[SIPHASH_SECRET_SIZE] = { 9, 8, 7, 6, 5, 4, 3, 2, 1 };
 
 /* The model: everybody in one line, in the order of joining; first of a key is the first found. */
 struct waiter {
