@@ -180,7 +180,7 @@ install-deps: ## install the packages that building, running and `make unit` nee
 	@infra/deploy/install-deps.sh build run unit
 
 # --- Proving it ----------------------------------------------------------------------------------------------------
-.PHONY: test check lint unit system asan tsan cov format fuzz raw
+.PHONY: test check lint unit system asan deaths tsan cov format fuzz raw
 test: ## everything, as CI runs it: unit tests and real stacks, with sanitizers; the last line is the count
 	@infra/deploy/install-deps.sh build run test
 	+@tests/test.sh
@@ -198,6 +198,16 @@ system: programs ## the system tests on real stacks (T=word: those whose name ha
 	@infra/deploy/install-deps.sh test
 	@tests/venv.sh
 	@tests/run.py --python build/venv/bin/python --bin $(BIN) --system tests/system $(if $(T),--only '$(T)')
+DEATHS := test_chaos.py or test_chaos_storm or test_chaos_delays or test_brokers or test_crash or test_failover or test_fatal or \
+	test_late_answer or test_ordered or test_outlived or test_overload or test_promises or test_rolling or test_slow_parts or \
+	test_suspects or test_twice or test_unproven or test_verdict
+deaths: ## of the system tests those in which something dies, is emptied or too slow, and nothing may be lost; some 9 min
+	@infra/deploy/install-deps.sh build run test
+	@$(MAKE) MODE=release programs
+	@$(MAKE) MODE=asan programs
+	@tests/venv.sh
+	@tests/run.py --python build/venv/bin/python --bin build/asan/bin --system tests/system \
+		--only '($(DEATHS)) and not down_and_up and not up_waits'
 TSAN_ONLY := threads or happy or cancel or suspects or ordered or limits or retries or delays or blocking or poison or crash
 tsan: ## the unit tests and the system tests of what runs beside each other with the thread sanitizer
 	@infra/deploy/install-deps.sh build run test

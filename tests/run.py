@@ -20,7 +20,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 UNIT_LIMIT_S = 120
 SYSTEM_LIMIT_S = 3600
-SYSTEM_PROCESSES = 2  # each test has daemons, a broker and a load of its own
+WAITING_PROCESSES = 3  # each test has daemons and a broker of its own
+LOADED_PROCESSES = 2  # and a load
 PYTEST_FOUND_NONE = 5  # its exit status
 COUNT_FILE = "build/test-count"
 FUZZ_EXTRA_S = 60  # a target runs all seeds first, on a machine that may be busy
@@ -140,11 +141,10 @@ def run_pytest(args, name, *options):
 
 
 def run_system(args):
-    """First those that mostly wait, then those that bring load, two at a time; then, one by one, those that measure."""
+    """First those that mostly wait, then those that bring load, some at a time; then, one by one, those that measure."""
     os.makedirs("build", exist_ok=True)
-    beside = (f"--numprocesses={SYSTEM_PROCESSES}", "--dist=loadgroup")
-    total = run_pytest(args, "beside", "-m", "not alone and not loaded", *beside)
-    total.add(run_pytest(args, "loaded", "-m", "loaded", *beside))
+    total = run_pytest(args, "beside", "-m", "not alone and not loaded", f"--numprocesses={WAITING_PROCESSES}", "--dist=loadgroup")
+    total.add(run_pytest(args, "loaded", "-m", "loaded", f"--numprocesses={LOADED_PROCESSES}", "--dist=loadgroup"))
     total.add(run_pytest(args, "alone", "-m", "alone"))
     if total.passed + total.failed == 0:
         print("system tests: none was run")

@@ -25,7 +25,7 @@ KINDS = [
     ("ledger.post", {"account": "1", "cents": 1}, ["--key", "account-{{n}}"], 0.1),
     ("ledger.post", {"account": "2", "cents": 1}, ["--key", "account-2"], 0.02),
     ("probe.call", {"simulate": "status=400"}, [], 0.05),
-    ("sentence.make", {"seed": 8}, ["--delay", "2500ms"], 0.03),  # waits with the delayer
+    ("sentence.make", {"seed": 8}, ["--delay", "1500ms"], 0.03),  # waits with the delayer
 ]
 # What a client may be told whatever dies; 0 is a connection that broke. Whether a 404 or 410 is right is the checker's.
 HONEST = {"submitted": {0, 200, 202, 429, 503}, "read": {0, 200, 304, 404, 410, 429, 503}}
@@ -33,6 +33,7 @@ GRACE = "3s"  # after who died is back: what a rebalance hands on has two second
 PLAIN = 2  # so many of them, the first ones, are done at once: how late they end tells how long a fault was felt
 STOP_S = 5  # longer than the session of a worker on a broker of our own, which is 4 s
 DRAIN_S = 90
+LOOK_EVERY_S = 0.5
 READS_MAX = 500
 RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
 # So long, at most, takes a submission while one broker of three dies. Who needs the slack shall be late, not refused, so such a stack
@@ -122,7 +123,7 @@ class Chaos:
     def end_loads(self):
         """They have lasted long enough: nothing more is submitted."""
         for load in self.loads:
-            load.process.send_signal(signal.SIGINT)
+            load.end()
 
     def __exit__(self, kind, error, trace):
         try:
@@ -298,15 +299,13 @@ class Chaos:
         assert not wrong, wrong[:5]
 
         def judged():
+            """What is read last is judged with the rest."""
+            lines.extend(self.read_again())
             return judge(self.stack, path, lines, self.ledger(), "--grace", GRACE, *self.since, *options)
-
-        def ended():
+        verdict, end = judged(), time.monotonic() + DRAIN_S
+        while found(verdict) and set(found(verdict)) <= {"lost", "view"} and time.monotonic() < end:  # not all has ended yet
+            self.let_run(LOOK_EVERY_S)
             verdict = judged()
-            return set(found(verdict)) - {"lost", "view"} or not found(verdict)
-        with contextlib.suppress(AssertionError):  # then the verdict says what has not
-            wait_until(ended, DRAIN_S, "all that was accepted ends")
-        lines += self.read_again()
-        verdict = judged()
         assert self.since or not verdict["foreign"], f"{verdict['foreign']} records and calls are of no job that anybody submitted"
         return verdict
 

@@ -15,7 +15,7 @@ from waiting import wait_until
 pytestmark = pytest.mark.alone
 
 BROKERS = ["broker-1", "broker-2", "broker-3"]
-WARM_S = 8  # a broker that has just started is slow
+WARM_S = 5  # a broker that has just started is slow
 LOAD_S_MAX = 150
 SEED = 40
 

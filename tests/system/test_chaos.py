@@ -81,7 +81,7 @@ def test_redis_is_emptied_killed_set_back_and_silent(swift_stack, tmp_path):
         asked = chaos.ask().json()["id"]
         wait_until(lambda: swift_stack.read(asked).status_code == 200, 20, "the view is whole again")
         key = {"Idempotency-Key": "that of a job which runs when Redis is copied"}
-        keyed = ["probe.call", {"simulate": "slow=4000"}, key]
+        keyed = ["probe.call", {"simulate": "slow=2000"}, key]
         slow = submit_told(swift_stack, chaos.others, *keyed).json()["id"]
         wait_until(lambda: swift_stack.get(slow)["state"] == "running", 3, "it runs")
         dump = chaos.copy_redis()

@@ -7,14 +7,12 @@ import time
 
 import pytest
 
-from chaos import RATE, RATE_MIN, SLACK_MS, USUAL_MS, Chaos, assert_clean, mark, now_ms, percentile
+from chaos import LOOK_EVERY_S, RATE, RATE_MIN, SLACK_MS, USUAL_MS, Chaos, assert_clean, mark, now_ms, percentile
 from groups import members
 from guests import Guests
 from member import Member
 from stack import NAMESPACE
 from waiting import wait_until
-
-pytestmark = pytest.mark.loaded
 
 SEED = 40
 COMES_OR_GOES_EVERY_S = 0.5
@@ -23,7 +21,6 @@ GAP_MS_MAX = 10_000  # some job ends in every
 # After the storm, at the latest. Two sessions of 4 s are in it: the last who died may have joined a rebalance that waits for one
 # who had died before, and only when that is over does its own session begin.
 RECOVERED_MS = 10_000
-LOOK_EVERY_S = 0.5
 AFTERWARDS_S = 2  # it is looked at whether that stays so
 REJOINED_S = 9  # the wait for who does not come is 5 s, with sessions of 4 s
 SETTLED_S = 3
@@ -59,8 +56,9 @@ def recovered(chaos, over):
 
 
 # proves P-2, P-21, P-35, P-53
+@pytest.mark.alone
 def test_workers_come_and_go_and_work_goes_on(swift_stack, guests, tmp_path, long_run):
-    storm_s = 60 if long_run else 20
+    storm_s = 60 if long_run else 15
     chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=storm_s + 60, seed=SEED, since=mark(swift_stack, tmp_path))
     with chaos:
         began, end = now_ms(), time.monotonic() + storm_s
@@ -94,6 +92,7 @@ def test_workers_come_and_go_and_work_goes_on(swift_stack, guests, tmp_path, lon
 
 
 # proves P-35a
+@pytest.mark.loaded
 def test_nobody_who_hangs_dies_or_leaves_in_the_middle_of_a_rebalance_holds_the_others_up(swift_stack, guests):
     """One member does not come to the rebalance, and lives; one has joined, and dies; one has joined, and is told to stop. All that
     is waited for is the first one, as long as one that lives may take; the leave of the last one does not break off what the others

@@ -58,7 +58,7 @@ class Unseen:
         os.kill(self.recorder, signal.SIGCONT)
         for job_id in self.ids:
             assert self.stack.wait(job_id)["state"] == "succeeded"
-        self.stack.request("DELETE", f"/v1/jobs/{self.slow['id']}")
+        wait_until(lambda: self.stack.request("DELETE", f"/v1/jobs/{self.slow['id']}").status_code == 200, 30, "it is cancelled")
         assert self.stack.wait(self.slow["id"])["state"] == "cancelled"
         guests.all[0].terminate()
         guests.all[0].wait(20)

@@ -64,7 +64,7 @@ def test_ten_thousand_connections_below_the_limit_and_beyond_it(fresh_stack, swi
         "kafka": {"send_queue": limits["send_queue"]},
         "gateway": {"connections_max": connections_max, "body_max": "132KiB", "header_timeout": "60s"}})
     host, port = stack.url.removeprefix("http://").rsplit(":", 1)
-    load = Load(stack, "probe.quick", {"subject": "a crowd", "seed": 1}, tmp_path / "ids", rate=RATE, duration_s=12)
+    load = Load(stack, "probe.quick", {"subject": "a crowd", "seed": 1}, tmp_path / "ids", rate=RATE, duration_s=60)
     load.wait_accepted(10)
     with Watch(stack, DAEMONS) as memory:
         with Health(stack), Crowd((host, int(port)), CROWD) as crowd:
@@ -82,6 +82,7 @@ def test_ten_thousand_connections_below_the_limit_and_beyond_it(fresh_stack, swi
                 assert set(told) == {200}
         wait_until(lambda: stack.post({"type": "probe.quick", "payload": {"subject": "x", "seed": 1}}).status_code == 202,
                    10, "there is room again")
+    load.end()
     limit = bound("gateway", limits)
     print({name: most // MIB for name, most in memory.most.items()}, limit // MIB)
     assert memory.most["gateway-1"] <= limit, f"{memory.most['gateway-1'] / MIB:.0f} MiB, at most {limit / MIB:.0f} are allowed"

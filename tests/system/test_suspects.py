@@ -196,7 +196,7 @@ def test_what_had_finished_when_its_worker_died_is_not_called_again(suspects_sta
     recorder = stack.signal("recorder-1", signal.SIGSTOP)
     try:
         # It comes first and runs until the kill: no commit passes it, whenever the timer of commits falls.
-        slow = stack.submit("probe.call", {"simulate": "slow=20000"})
+        slow = stack.submit("probe.call", {"simulate": "slow=10000"})
         name = owner(stack, 1)
         survivor = other(name)
         ids = submit_many(stack, tmp_path, {"n": 1}, 100)
@@ -232,7 +232,7 @@ def test_suspects_that_no_child_can_run_are_cancelled_and_expire(suspects_stack)
     with open(path, encoding="utf-8") as file:
         right = file.read()
     unwanted = stack.submit("probe.call", {"simulate": "slow=5000"})
-    late = stack.submit("probe.call", {"simulate": "slow=5000"}, deadline="25s")
+    late = stack.submit("probe.call", {"simulate": "slow=5000"}, deadline="16s")
     name = owner(stack, 2)
     survivor = other(name)
     before = metric(stack, "errand_suspects_total", survivor)
@@ -261,7 +261,7 @@ def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_come
     stack = suspects_stack
     both_ready(stack)
     wait_until(lambda: metric(stack, "errand_attempts_in_flight", "worker-2") == 0, 90, "nothing runs")
-    job = stack.submit("probe.call", {"simulate": "slow=25000"})
+    job = stack.submit("probe.call", {"simulate": "slow=20000"})
     wait_until(lambda: stack.get(job["id"])["state"] == "running", 10, "the call is made")
     adopted = metric(stack, "errand_adopted_total", "worker-1")
     with open(f"/proc/{stack.pid('worker-1')}/environ", encoding="utf-8") as file:

@@ -11,10 +11,10 @@ import pytest
 
 from beside import Beside
 from chaos import RATE, RATE_MIN, RECOVERY_S, Chaos, assert_clean, mark
-from load import submit_many
+from load import states, submit_many
 from records import ends
 from stack import NAMESPACE
-from test_outlived import BRIEF, begin_again
+from test_outlived import BRIEF, begin_again, here
 from waiting import wait_until
 
 pytestmark = pytest.mark.loaded
@@ -63,17 +63,18 @@ def times(calls):
 
 # proves P-34, P-36, P-50
 def test_commands_come_twice_and_from_the_start_under_load(fresh_stack, swift_bin, tmp_path):
-    stack = fresh_stack("apache", programs=swift_bin, config={"types": {"probe.brief": BRIEF}})
+    stack = fresh_stack("apache", programs=swift_bin, config={"types": {"probe.brief": {**BRIEF, "max_age": "2s", "retention": "2s"}}})
+    start = here(stack)
     stack.errand("load", "probe.brief", "--connections", 32, "--count", FORGOTTEN, "--ids", tmp_path / "brief", limit_s=60)
     brief = [json.loads(line)["id"] for line in (tmp_path / "brief").read_text().splitlines()]
     submit_many(stack, tmp_path, {"n": 1}, FORGOTTEN)
-    wait_until(lambda: all(stack.read(job_id).status_code in (404, 410) for job_id in brief), 60, "the first ones are forgotten")
+    wait_until(lambda: set(states(stack, brief).values()) <= {404, 410}, 60, "the first ones are forgotten")
     before = times(stack.calls(path="/echo"))
     chaos = Chaos(stack, tmp_path, RATE, duration_s=120, seed=SEED, since=mark(stack, tmp_path))
     with Echo(stack) as echo, chaos:
         chaos.let_run(8)
         with chaos.fault("set back", "groups"):
-            begin_again(stack, under_load=True)
+            begin_again(stack, start, under_load=True)
         chaos.let_recover(RECOVERY_S)
         chaos.let_run(4)
         chaos.end_loads()
@@ -82,4 +83,4 @@ def test_commands_come_twice_and_from_the_start_under_load(fresh_stack, swift_bi
     assert chaos.rate() >= RATE_MIN and echo.copies > 2 * verdict["jobs"] * 0.8
     now = times(stack.calls(path="/echo"))
     assert {attempt: now[attempt] for attempt in before} == before, "what had ended before is not called again"
-    assert {stack.read(job_id).status_code for job_id in brief} <= {404, 410}
+    assert set(states(stack, brief).values()) <= {404, 410}
