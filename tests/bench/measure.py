@@ -126,11 +126,10 @@ def allow_files():
 
 
 class RawHttp:
-    """raw_http, running; with a number of connections it parks those, and wake() answers them."""
+    """A raw server, running: raw_http, which with a number of connections parks those, and wake() answers them."""
 
-    def __init__(self, folder, parks=0):
-        command = [os.path.join(folder, "raw_http"), *([str(parks)] if parks else [])]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    def __init__(self, folder, *arguments, name="raw_http"):
+        self.process = subprocess.Popen([os.path.join(folder, name), *map(str, arguments)], stdout=subprocess.PIPE, text=True)
 
     def __enter__(self):
         self.address = f"127.0.0.1:{int(self.process.stdout.readline())}"
@@ -238,11 +237,11 @@ class Bench:
         """What the bare library and the broker do, as raw_two_hops tells it."""
         return self.tool("raw_two_hops", self.stack.address("broker"), "kafka", *topics, rate, self.seconds)
 
-    def wrk(self, url, connections=CONNECTIONS):
-        """What wrk measured; `errand load` needs three times the CPU a request, too much beside the bare server."""
+    def wrk(self, url, connections=CONNECTIONS, body=BODY):
+        """What wrk measured, of POSTs with this body or, without one, GETs; `errand load` needs three times the CPU a request, too much beside the bare server."""
         done = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{self.seconds}s", "--timeout", "10s", "-s", os.path.join(HERE, "post.lua"),
-             f"{url}/v1/jobs", "--", BODY], text=True, stdout=subprocess.PIPE, timeout=self.seconds + 60, check=True)
+             f"{url}/v1/jobs", "--", *([body] if body else [])], text=True, stdout=subprocess.PIPE, timeout=self.seconds + 60, check=True)
         return json.loads(done.stdout.splitlines()[-1])
 
     def make_topics(self):

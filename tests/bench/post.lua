@@ -1,10 +1,12 @@
--- wrk's script: POSTs the body that is given after "--" and ends with one line of JSON about the answers.
+-- wrk's script: POSTs the body that is given after "--", GETs if none is, and ends with one line of JSON about the answers.
 -- SPDX-License-Identifier: Apache-2.0
 
 function init(arguments)
-    wrk.method = "POST"
-    wrk.headers["Content-Type"] = "application/json"
-    wrk.body = arguments[1]
+    if arguments[1] then
+        wrk.method = "POST"
+        wrk.headers["Content-Type"] = "application/json"
+        wrk.body = arguments[1]
+    end
     request_text = wrk.format()
 end
 

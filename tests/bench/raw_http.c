@@ -1,13 +1,14 @@
 /* What libmicrohttpd alone can do: a POST with a body becomes 202 with a small body, and nothing
  * happens in between. One thread, with an epoll set around libmicrohttpd's as in the gateway.
  * Prints its port and serves until SIGTERM. With a number, each GET is suspended, as a long poll
- * is; it prints "parked" when so many are, and answers them all at SIGUSR1.
- * Usage: raw_http [CONNECTIONS]
+ * is; it prints "parked" when so many are, and answers them all at SIGUSR1. With "pass" it is
+ * suspended until the next turn.
+ * Usage: raw_http [CONNECTIONS|pass]
  * SPDX-License-Identifier: Apache-2.0 */
+#include "tests/bench/tool.h"
+
 #include <errno.h>
 #include <microhttpd.h>
-#include <netinet/in.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -15,7 +16,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 enum {
@@ -26,16 +26,11 @@ enum {
     TICK_MS = 1000,
 };
 
-/* As long as the gateway's answer and with an id, so that one load generator reads both. */
-static char answer_body[] =
-    "{\"id\":\"0193c0de-7000-7000-8000-000000000000\",\"type\":\"order.price\",\"queue\":\"rules\","
-    "\"state\":\"queued\",\"attempt\":0,\"created_at\":\"2026-11-24T00:00:00.000Z\","
-    "\"links\":{\"self\":\"/v1/jobs/0193c0de-7000-7000-8000-000000000000\"}}";
-
 struct server {
     struct MHD_Response *accepted;
     struct MHD_Connection *parked[CONNECTIONS_MAX];
-    size_t parked_count, parked_wanted; /* wanted: 0, it parks nobody */
+    size_t parked_count, parked_wanted; /* wanted: 0, nobody is told of */
+    bool parks, passes;
 };
 
 static void park(struct server *server, struct MHD_Connection *connection)
@@ -74,47 +69,12 @@ static enum MHD_Result on_request(void *cls, struct MHD_Connection *connection, 
         return MHD_YES;
     }
     struct server *server = cls;
-    if (server->parked_wanted && *context == &begun && strcmp(method, "GET") == 0) {
+    if (server->parks && *context == &begun && strcmp(method, "GET") == 0) {
         *context = &woken;
         park(server, connection);
         return MHD_YES;
     }
     return MHD_queue_response(connection, MHD_HTTP_ACCEPTED, server->accepted);
-}
-
-static int listening_socket(in_port_t *ret_port)
-{
-    struct sockaddr_in address = { .sin_family = AF_INET,
-                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
-    socklen_t size = sizeof address;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -1;
-    if (bind(fd, (struct sockaddr *)&address, sizeof address) || listen(fd, SOMAXCONN) ||
-        getsockname(fd, (struct sockaddr *)&address, &size)) {
-        close(fd);
-        return -1;
-    }
-    *ret_port = ntohs(address.sin_port);
-    return fd;
-}
-
-static int signal_descriptor(void)
-{
-    sigset_t signals;
-    sigemptyset(&signals);
-    sigaddset(&signals, SIGTERM);
-    sigaddset(&signals, SIGINT);
-    sigaddset(&signals, SIGUSR1);
-    if (pthread_sigmask(SIG_BLOCK, &signals, NULL))
-        return -1;
-    return signalfd(-1, &signals, SFD_NONBLOCK | SFD_CLOEXEC);
-}
-
-static bool watch(int epoll_fd, int fd)
-{
-    struct epoll_event event = { .events = EPOLLIN, .data.fd = fd };
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
 /* What a signal asks for; true: to stop. */
@@ -129,10 +89,9 @@ static bool is_told_to_stop(struct server *server, int signal_fd)
 
 static bool serve(struct server *server, struct MHD_Daemon *daemon, int signal_fd)
 {
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0 || !watch(epoll_fd, signal_fd) ||
-        !watch(epoll_fd, MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd))
-        return false;
+    int epoll_fd = watch_new();
+    watch_add(epoll_fd, signal_fd);
+    watch_add(epoll_fd, MHD_get_daemon_info(daemon, MHD_DAEMON_INFO_EPOLL_FD)->epoll_fd);
     for (;;) {
         MHD_UNSIGNED_LONG_LONG wait_ms = TICK_MS;
         if (MHD_get_timeout(daemon, &wait_ms) != MHD_YES || wait_ms > TICK_MS)
@@ -144,46 +103,43 @@ static bool serve(struct server *server, struct MHD_Daemon *daemon, int signal_f
         if (count > 0 && event.data.fd == signal_fd && is_told_to_stop(server, signal_fd))
             return true;
         (void)MHD_run(daemon);
+        if (server->passes && server->parked_count > 0) {
+            wake_all(server);
+            (void)MHD_run(daemon);
+        }
     }
-}
-
-static int fail(const char *what)
-{
-    perror(what);
-    return 1;
 }
 
 int main(int argc, char **argv)
 {
     static struct server server;
-    server.parked_wanted = argc > 1 ? strtoul(argv[1], NULL, 10) : 0;
-    if (server.parked_wanted > CONNECTIONS_MAX)
-        return fail("so many connections");
+    server.passes = argc > 1 && strcmp(argv[1], "pass") == 0;
+    server.parks = argc > 1;
+    if (server.parks && !server.passes)
+        server.parked_wanted = (size_t)number_of(argv[1], CONNECTIONS_MAX, "CONNECTIONS");
     in_port_t port = 0;
-    int listen_fd = listening_socket(&port);
-    if (listen_fd < 0)
-        return fail("listen");
-    int signal_fd = signal_descriptor();
-    if (signal_fd < 0)
-        return fail("signalfd");
-    server.accepted = MHD_create_response_from_buffer(sizeof answer_body - 1, answer_body,
-                                                      MHD_RESPMEM_PERSISTENT);
+    int listen_fd = listen_anywhere(&port);
+    int signal_fd = signals_fd();
+    server.accepted =
+        MHD_create_response_from_buffer(strlen(answer_body), answer_body, MHD_RESPMEM_PERSISTENT);
     if (!server.accepted ||
         MHD_add_response_header(server.accepted, "Content-Type", "application/json") != MHD_YES)
-        return fail("MHD_create_response_from_buffer");
-    unsigned flags = MHD_USE_EPOLL | (server.parked_wanted ? MHD_ALLOW_SUSPEND_RESUME : 0);
+        fail("MHD_create_response_from_buffer", "no response");
+    unsigned flags = MHD_USE_EPOLL | (server.parks ? MHD_ALLOW_SUSPEND_RESUME : 0);
     struct MHD_Daemon *daemon =
         MHD_start_daemon(flags, 0, NULL, NULL, on_request, &server, /* the handler */
                          MHD_OPTION_LISTEN_SOCKET, listen_fd,       /* */
                          MHD_OPTION_CONNECTION_LIMIT, (unsigned)CONNECTIONS_MAX,
                          MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)POOL_BYTES, MHD_OPTION_END);
     if (!daemon)
-        return fail("MHD_start_daemon");
+        fail("MHD_start_daemon", "no daemon");
     printf("%d\n", port);
     (void)fflush(stdout);
     bool ok = serve(&server, daemon, signal_fd);
     wake_all(&server); /* libmicrohttpd wants nobody suspended when it stops */
     MHD_stop_daemon(daemon);
     MHD_destroy_response(server.accepted);
-    return ok ? 0 : fail("epoll");
+    if (!ok)
+        fail("epoll_wait", strerrordesc_np(errno));
+    return 0;
 }

@@ -12,12 +12,14 @@ import tempfile
 import time
 import uuid
 
+from bare_redis import bare_outcome_us
 from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawHttp, cpu_s, let_pass, median_of, metric, ours, pss_mib,
                      rounded, row, wait_until)
 from put import NOBODY, put
 from records import event, facts
 
 CODEC_JOBS = 200_000
+BARE_OUTCOMES = 50_000
 PARKED = 10000  # gateway.waiting_max of `errand up`
 SATURATED = 20000  # bare records a second, in large requests as a producer makes them that has much to send
 
@@ -88,11 +90,19 @@ def first(bench):
     return *bench.alternately(first_ms, lambda: submitted_ms("--rate", f"{RATE}/s")), "ms", {}
 
 
+def request_us(bench, raw, body):
+    """CPU of a raw server for a request, 64 at a time."""
+    before = cpu_s(raw.pid)
+    told = bench.wrk(raw.url, body=body)
+    return 1e6 * (cpu_s(raw.pid) - before) / told["accepted"]
+
+
 @row("ratio <= 2.5", embedded=True)
 def cpu(bench):
-    """CPU of the daemons and Redis for a job, 64 at a time / of a bare POST and two bare Kafka hops"""
-    topics, parts = bench.make_topics(), []
-    with RawHttp(bench.raw_folder) as raw:
+    """CPU of the daemons and Redis for a job, 64 at a time / of its parts with bare libraries: a POST, a suspended GET, JSON and
+    protobuf, two Kafka hops, SET and PUBLISH in Redis"""
+    topics, parts, raw_parts = bench.make_topics(), [], []
+    with RawHttp(bench.raw_folder) as posts, RawHttp(bench.raw_folder, "pass") as gets:
         def ours_us():
             counted = bench.cpu_of(*OURS, "redis", "broker")
             done = bench.load("--connections", CONNECTIONS)["finished"]
@@ -100,12 +110,13 @@ def cpu(bench):
             return sum(value for name, value in parts[-1].items() if name != "broker")
 
         def raw_us():
-            before = cpu_s(raw.pid)
-            told = bench.wrk(raw.url)
-            post = 1e6 * (cpu_s(raw.pid) - before) / told["accepted"]
-            return post + bench.two_hops(topics, SATURATED)["cpu_us"]
+            raw_parts.append({"post": request_us(bench, posts, BODY), "get": request_us(bench, gets, None),
+                              "codec": bench.tool("codec", "bare", CODEC_JOBS, BODY)["cpu_us"],
+                              "two_hops": bench.two_hops(topics, SATURATED)["cpu_us"],
+                              "redis": bare_outcome_us(bench, BARE_OUTCOMES)})
+            return sum(raw_parts[-1].values())
         numerator, denominator = bench.alternately(ours_us, raw_us)
-    return numerator, denominator, "us", {"us": median_of(parts)}
+    return numerator, denominator, "us", {"us": median_of(parts), "raw_us": median_of(raw_parts)}
 
 
 def accepting(bench, connections):
@@ -149,6 +160,28 @@ def accepted_off(bench):
         told = accepting(bench, CONNECTIONS)
     bench.wait_drained("rules")
     return told
+
+
+@row(None, embedded=True)
+def accepted_floor(bench):
+    """jobs accepted a second on 64 connections, with the workers off / POSTs that become bare records, answered when these are acknowledged"""
+    topic, parts, floors = bench.make_topics()[0], [], []
+    with bench.workers_off(), RawHttp(bench.raw_folder, bench.stack.address("broker"), topic, name="raw_accept") as raw:
+        def ours():
+            counted = bench.cpu_of("gateway-", "broker", "recorder-", "redis")
+            told = bench.wrk(bench.stack.url)
+            parts.append({name: 1e6 * used / told["accepted"] for name, used in counted.used().items()})
+            return told["accepted"] / told["seconds"]
+
+        def floor():
+            before, broker = cpu_s(raw.pid), cpu_s(bench.stack.pid("broker"))
+            told = bench.wrk(raw.url)
+            floors.append({"raw": 1e6 * (cpu_s(raw.pid) - before) / told["accepted"],
+                           "broker": 1e6 * (cpu_s(bench.stack.pid("broker")) - broker) / told["accepted"]})
+            return told["accepted"] / told["seconds"]
+        numerator, denominator = bench.alternately(ours, floor)
+    bench.wait_drained("rules")
+    return numerator, denominator, "1/s", {"us": median_of(parts), "floor_us": median_of(floors)}
 
 
 @row(None, embedded=True)

@@ -10,8 +10,9 @@ import time
 
 from confluent_kafka import Producer
 
+from bare_redis import bare_outcome_us, raw_redis, record_bytes
 from list_page import entries, put as put_jobs
-from measure import NAMESPACE, RATE, TYPE, cpu_s, median_of, metric, rounded, row, wait_until
+from measure import RATE, TYPE, median_of, metric, rounded, row, wait_until
 from put import NOBODY, identities, put
 from records import command, event, facts
 
@@ -19,8 +20,6 @@ PAGE_REQUESTS = 200
 RESULT_BYTES = 100
 MEMORY_JOBS = 20000
 OUTCOMES = 50000
-PIPELINE = 64
-KEYS_LOOKED_AT = 500
 
 
 @row("ratio >= 50000")
@@ -37,19 +36,6 @@ def refold(bench):
 
 
 # --- what an outcome costs ---
-
-def record_bytes(redis):
-    """The mean size of the records that the view holds."""
-    keys = [key for key, _ in zip(redis.scan_iter(f"{NAMESPACE}:r:*", 1000), range(KEYS_LOOKED_AT))]
-    return round(statistics.mean(redis.strlen(key) for key in keys))
-
-
-def raw_redis(bench, how, count, size):
-    """What bare hiredis told, by the stack's own Redis."""
-    host, port = bench.stack.address("redis").rsplit(":", 1)
-    password = bench.stack.redis().connection_pool.connection_kwargs["password"]
-    return bench.tool("raw_redis", host, port, how, count, size, PIPELINE, limit_s=120, environment={"RAW_REDIS_PASSWORD": password})
-
 
 def memory_of(redis):
     return redis.info("memory")["used_memory"]
@@ -78,12 +64,7 @@ def recorder(bench):
         parts.append({name: 1e6 * used / OUTCOMES for name, used in counted.used().items()})
         return sum(parts[-1].values())
 
-    def bare_us():
-        pid = bench.stack.pid("redis")
-        before = cpu_s(pid)
-        client = raw_redis(bench, "publish", OUTCOMES, record_bytes(redis))["cpu_us"]
-        return client + 1e6 * (cpu_s(pid) - before) / OUTCOMES
-    numerator, denominator = bench.alternately(ours_us, bare_us)
+    numerator, denominator = bench.alternately(ours_us, lambda: bare_outcome_us(bench, OUTCOMES))
     return numerator, denominator, "us", {"us": median_of(parts), "outcomes": OUTCOMES}
 
 
