@@ -3,6 +3,7 @@ partition of one's choice.
 
 SPDX-License-Identifier: Apache-2.0
 """
+import contextlib
 import time
 import uuid
 
@@ -75,9 +76,14 @@ def ends(stack, topic, namespace=NAMESPACE):
     consumer = confluent_kafka.Consumer({"bootstrap.servers": stack.brokers(), "group.id": "a-test-looks"})
     try:
         name = f"{namespace}.{topic}"
+
+        def end(partition):
+            """None of one that was made a moment ago, and is not led yet."""
+            with contextlib.suppress(confluent_kafka.KafkaException):
+                return consumer.get_watermark_offsets(confluent_kafka.TopicPartition(name, partition), timeout=20)
+            return None
         known = consumer.list_topics(timeout=20).topics
-        return {p: consumer.get_watermark_offsets(confluent_kafka.TopicPartition(name, p), timeout=20)[1]
-                for p in (known[name].partitions if name in known else ())}
+        return {p: wait_until(lambda p=p: end(p), 20, f"{name}/{p} has a leader")[1] for p in (known[name].partitions if name in known else ())}
     finally:
         consumer.close()
 

@@ -79,11 +79,12 @@ def test_redis_is_emptied_killed_set_back_and_silent(swift_stack, tmp_path):
         chaos.flushall()
         chaos.let_run(2, 4)
         asked = chaos.ask().json()["id"]
-        wait_until(lambda: swift_stack.read(asked).status_code == 200, 20, "the view is whole again")
+        wait_until(lambda: swift_stack.read(asked).status_code == 200, 20, "what has ended is read again")
+        wait_until(lambda: swift_stack.redis().hexists(f"{NAMESPACE}:view", "certificate"), 20, "the view is whole again")
         key = {"Idempotency-Key": "that of a job which runs when Redis is copied"}
-        keyed = ["probe.call", {"simulate": "slow=2000"}, key]
+        keyed = ["probe.call", {"simulate": "slow=4000"}, key]
         slow = submit_told(swift_stack, chaos.others, *keyed).json()["id"]
-        wait_until(lambda: swift_stack.get(slow)["state"] == "running", 3, "it runs")
+        wait_until(lambda: swift_stack.read(slow).json().get("state") == "running", 3, "it runs")
         dump = chaos.copy_redis()
         missed = [swift_stack.wait(chaos.ask().json()["id"])["id"] for _ in range(10)]  # what is copied does not know of these
         assert swift_stack.wait(slow)["state"] == "succeeded"
