@@ -17,7 +17,8 @@ static enum err_code open_client(const struct config_kafka *config, const char *
                                  const char *group, enum kafka_reading reading,
                                  struct kafka_client **ret_client, struct err *err)
 {
-    bool first = reading != KAFKA_READ_LOGS;
+    bool first = reading == KAFKA_READ_FIRST || reading == KAFKA_READ_FIRST_COMMITTED;
+    bool held = reading == KAFKA_READ_ON && config->kind != BROKER_EMBEDDED;
     bool committed = reading == KAFKA_READ_FIRST_COMMITTED;
     const struct kafka_property properties[] = {
         { "group.id", group },
@@ -26,9 +27,9 @@ static enum err_code open_client(const struct config_kafka *config, const char *
         { "enable.partition.eof", "true" },
         { "isolation.level", committed ? "read_committed" : "read_uncommitted" },
         { "auto.offset.reset", "earliest" },
-        /* All reading ends where the log ended when it began: whatever waits there for more holds
-         * up who comes next to that broker, a hundred partitions one after the other. */
-        { "fetch.wait.max.ms", "5" },
+        /* A fetch that waits for more behind the end of a reading holds up the one after it, a
+         * hundred partitions one after the other. */
+        { "fetch.wait.max.ms", held ? "100" : "5" },
         /* A batch that is larger comes all the same: librdkafka then asks for twice as much. */
         { "fetch.message.max.bytes", first ? "8192" : "1048576" },
         { "queued.max.messages.kbytes", "16384" }, /* read ahead; its default is 64 MiB */

@@ -20,7 +20,9 @@ enum err_code kafka_admin_open(const struct config_kafka *config, const char *cl
                                struct kafka_admin **ret_admin, struct err *err) MUST_CHECK;
 /* What the client reads of partitions. */
 enum kafka_reading {
-    KAFKA_READ_LOGS,  /* whole logs; what kafka_admin_open has */
+    KAFKA_READ_LOGS,  /* whole logs, to where they ended when the reading began; what
+                         kafka_admin_open has */
+    KAFKA_READ_ON,    /* and what comes then: the broker holds a fetch until there is something */
     KAFKA_READ_FIRST, /* first records of many partitions (kafka_first.h): small fetches */
     KAFKA_READ_FIRST_COMMITTED, /* the same, and transactions as a consumer with read_committed sees
                                    them: a log ends where its first open one begins, and what was

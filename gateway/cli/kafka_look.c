@@ -60,6 +60,12 @@ static int load_stack(const char *folder, struct config **ret_config)
 
 int kafka_look_open(const struct args *args, struct kafka_look *ret_look)
 {
+    return kafka_look_open_for(args, KAFKA_READ_LOGS, ret_look);
+}
+
+int kafka_look_open_for(const struct args *args, enum kafka_reading reading,
+                        struct kafka_look *ret_look)
+{
     struct err err = { 0 };
     struct kafka_look look = { 0 };
     const char *file = args_text(args, "config");
@@ -67,7 +73,7 @@ int kafka_look_open(const struct args *args, struct kafka_look *ret_look)
     int code = file ? load_file(file, &look.config) : load_stack(folder, &look.config);
     free(folder);
     if (code == CLI_OK &&
-        kafka_admin_open(&look.config->kafka, "errand", &look.admin, &err) != ERR_OK) {
+        kafka_admin_open_for(&look.config->kafka, "errand", reading, &look.admin, &err) != ERR_OK) {
         output_error("Kafka cannot be asked");
         output_why("%s", err.text);
         kafka_look_close(&look);

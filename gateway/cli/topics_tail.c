@@ -252,7 +252,8 @@ int topics_tail_run(const struct args *args)
         output_error("--from is '%s'; allowed is " PLACE_ALLOWED, text);
         return CLI_USAGE;
     }
-    int code = kafka_look_open(args, &tail.kafka);
+    bool follows = args_has(args, "follow");
+    int code = kafka_look_open_for(args, follows ? KAFKA_READ_ON : KAFKA_READ_LOGS, &tail.kafka);
     if (code != CLI_OK)
         return code;
     code = read_all(&tail, &from);
