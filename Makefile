@@ -207,7 +207,7 @@ deaths: ## of the system tests those in which something dies, is emptied or too 
 	@$(MAKE) MODE=asan programs
 	@tests/venv.sh
 	@tests/run.py --python build/venv/bin/python --bin build/asan/bin --system tests/system \
-		--only '($(DEATHS)) and not down_and_up and not up_waits'
+		--only '$(DEATHS)'
 TSAN_ONLY := threads or happy or cancel or suspects or ordered or limits or retries or delays or blocking or poison or crash
 tsan: ## the unit tests and the system tests of what runs beside each other with the thread sanitizer
 	@infra/deploy/install-deps.sh build run test

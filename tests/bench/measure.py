@@ -125,7 +125,7 @@ def allow_files():
         resource.setrlimit(resource.RLIMIT_NOFILE, (FILES if hard == resource.RLIM_INFINITY else min(FILES, hard), hard))
 
 
-class RawHttp:
+class RawServer:
     """A raw server, running: raw_http, which with a number of connections parks those, and wake() answers them."""
 
     def __init__(self, folder, *arguments, name="raw_http"):
@@ -238,9 +238,10 @@ class Bench:
         return self.tool("raw_two_hops", self.stack.address("broker"), "kafka", *topics, rate, self.seconds)
 
     def wrk(self, url, connections=CONNECTIONS, body=BODY):
-        """What wrk measured, of POSTs with this body or, without one, GETs; `errand load` needs three times the CPU a request, too much beside the bare server."""
+        """What wrk measured, of POSTs with this body or, without one, GETs; `errand load` needs three times the CPU a request, too much
+        beside the bare server."""
         done = subprocess.run(
-            ["wrk", "-t1", f"-c{connections}", f"-d{self.seconds}s", "--timeout", "10s", "-s", os.path.join(HERE, "post.lua"),
+            ["wrk", "-t1", f"-c{connections}", f"-d{self.seconds}s", "--timeout", "10s", "-s", os.path.join(HERE, "wrk.lua"),
              f"{url}/v1/jobs", "--", *([body] if body else [])], text=True, stdout=subprocess.PIPE, timeout=self.seconds + 60, check=True)
         return json.loads(done.stdout.splitlines()[-1])
 

@@ -13,7 +13,7 @@ import time
 import uuid
 
 from bare_redis import bare_outcome_us
-from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawHttp, cpu_s, let_pass, median_of, metric, ours, pss_mib,
+from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawServer, cpu_s, let_pass, median_of, metric, ours, pss_mib,
                      rounded, row, wait_until)
 from put import NOBODY, put
 from records import event, facts
@@ -38,7 +38,7 @@ def idle_cpu(bench):
 def pss(bench):
     """memory of the daemons (PSS, warm, idle) / bare libmicrohttpd's"""
     memory = {name: pss_mib(pid) for name, pid in bench.processes().items()}
-    with RawHttp(bench.raw_folder) as raw:
+    with RawServer(bench.raw_folder) as raw:
         mib = {name: rounded(value) for name, value in memory.items()}
         return ours(memory), pss_mib(raw.pid), "MiB", {"mib": mib}
 
@@ -99,10 +99,9 @@ def request_us(bench, raw, body):
 
 @row("ratio <= 2.5", embedded=True)
 def cpu(bench):
-    """CPU of the daemons and Redis for a job, 64 at a time / of its parts with bare libraries: a POST, a suspended GET, JSON and
-    protobuf, two Kafka hops, SET and PUBLISH in Redis"""
+    """CPU of the daemons and Redis for a job, 64 at a time / of a bare POST, suspended GET, codec, two Kafka hops, SET and PUBLISH"""
     topics, parts, raw_parts = bench.make_topics(), [], []
-    with RawHttp(bench.raw_folder) as posts, RawHttp(bench.raw_folder, "pass") as gets:
+    with RawServer(bench.raw_folder) as posts, RawServer(bench.raw_folder, "pass") as gets:
         def ours_us():
             counted = bench.cpu_of(*OURS, "redis", "broker")
             done = bench.load("--connections", CONNECTIONS)["finished"]
@@ -120,7 +119,7 @@ def cpu(bench):
 
 
 def accepting(bench, connections):
-    with RawHttp(bench.raw_folder) as raw:
+    with RawServer(bench.raw_folder) as raw:
         cores, refused = [], []
 
         def accepted_rate():
@@ -166,20 +165,14 @@ def accepted_off(bench):
 def accepted_floor(bench):
     """jobs accepted a second on 64 connections, with the workers off / POSTs that become bare records, answered when these are acknowledged"""
     topic, parts, floors = bench.make_topics()[0], [], []
-    with bench.workers_off(), RawHttp(bench.raw_folder, bench.stack.address("broker"), topic, name="raw_accept") as raw:
-        def ours():
-            counted = bench.cpu_of("gateway-", "broker", "recorder-", "redis")
-            told = bench.wrk(bench.stack.url)
-            parts.append({name: 1e6 * used / told["accepted"] for name, used in counted.used().items()})
-            return told["accepted"] / told["seconds"]
-
-        def floor():
-            before, broker = cpu_s(raw.pid), cpu_s(bench.stack.pid("broker"))
-            told = bench.wrk(raw.url)
-            floors.append({"raw": 1e6 * (cpu_s(raw.pid) - before) / told["accepted"],
-                           "broker": 1e6 * (cpu_s(bench.stack.pid("broker")) - broker) / told["accepted"]})
-            return told["accepted"] / told["seconds"]
-        numerator, denominator = bench.alternately(ours, floor)
+    with bench.workers_off(), RawServer(bench.raw_folder, bench.stack.address("broker"), topic, name="raw_accept") as raw:
+        def rate(url, counted, told):
+            done = bench.wrk(url)
+            told.append({name: 1e6 * used / done["accepted"] for name, used in counted.used().items()})
+            return done["accepted"] / done["seconds"]
+        numerator, denominator = bench.alternately(
+            lambda: rate(bench.stack.url, bench.cpu_of("gateway-", "broker", "recorder-", "redis"), parts),
+            lambda: rate(raw.url, CpuOf({"raw": raw.pid, "broker": bench.stack.pid("broker")}), floors))
     bench.wait_drained("rules")
     return numerator, denominator, "1/s", {"us": median_of(parts), "floor_us": median_of(floors)}
 
@@ -240,7 +233,7 @@ def parked_ours(bench, count):
 
 
 def parked_bare(bench, count):
-    with RawHttp(bench.raw_folder, count) as raw:
+    with RawServer(bench.raw_folder, count) as raw:
         before = pss_mib(raw.pid)
         crowd = Crowd(bench, raw.address, ["/"], count, " 202 ")
         raw.wait_parked()

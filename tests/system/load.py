@@ -3,12 +3,12 @@
 SPDX-License-Identifier: Apache-2.0
 """
 import contextlib
-import http.client
 import json
 import os
 import signal
 import subprocess
 
+from client import Client
 from stack import SANITIZER, SANITIZER_OPTIONS
 from waiting import wait_until
 
@@ -55,12 +55,10 @@ def submit_many(stack, tmp_path, payload, count):
 def states(stack, ids):
     """{id: state or HTTP status} in one look at each, on a bare connection: there may be thousands."""
     seen = {}
-    with contextlib.closing(http.client.HTTPConnection(stack.url.removeprefix("http://"), timeout=60)) as connection:
+    with contextlib.closing(Client(stack, "states")) as client:
         for job_id in ids:
-            connection.request("GET", f"/v1/jobs/{job_id}")
-            response = connection.getresponse()
-            job = json.loads(response.read())
-            seen[job_id] = job["state"] if response.status == 200 else response.status
+            status, _, content = client.ask("GET", f"/v1/jobs/{job_id}")
+            seen[job_id] = json.loads(content)["state"] if status == 200 else status
     return seen
 
 

@@ -92,7 +92,7 @@ def until_all_have_begun(begin, end, jobs, began):
 
 # proves P-6a, P-34a, P-53
 def test_jobs_begin_on_time_while_workers_and_the_delayer_die(swift_stack, tmp_path, long_run):
-    count, span_ms = (10_000, 60_000) if long_run else (3_500, 20_000)
+    count, span_ms = (10_000, 60_000) if long_run else (5_000, 20_000)
     kills = [["worker-1"], ["delayer-1"], ["worker-2", "delayer-1"], ["worker-1", "worker-2"]] if long_run else \
         [["worker-1", "delayer-1"]]
     since = mark(swift_stack, tmp_path)

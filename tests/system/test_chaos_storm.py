@@ -58,7 +58,7 @@ def recovered(chaos, over):
 # proves P-2, P-21, P-35, P-53
 @pytest.mark.alone
 def test_workers_come_and_go_and_work_goes_on(swift_stack, guests, tmp_path, long_run):
-    storm_s = 60 if long_run else 15
+    storm_s = 60 if long_run else 20
     chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=storm_s + 60, seed=SEED, since=mark(swift_stack, tmp_path))
     with chaos:
         began, end = now_ms(), time.monotonic() + storm_s
