@@ -12,10 +12,15 @@
 #define URL_SCHEME       "redis://"
 
 /* The view can be rebuilt from Kafka, so a second of writes may be lost; but it must never evict
- * a key on its own. */
+ * a key on its own. A table that grows moves with the commands that use it: left to Redis's timer
+ * it holds every command up for a millisecond or two, ten times a second, for minutes after many
+ * jobs came. What the log of writes is rewritten to is not compressed: it costs more than the disk.
+ */
 static const char settings[] = "appendonly yes\n"
                                "appendfsync everysec\n"
                                "save \"\"\n"
+                               "rdbcompression no\n"
+                               "activerehashing no\n"
                                "maxmemory 512mb\n"
                                "maxmemory-policy noeviction\n"
                                "daemonize no\n"
