@@ -6,7 +6,6 @@ SPDX-License-Identifier: Apache-2.0
 import contextlib
 import json
 import os
-import re
 import resource
 import shutil
 import signal
@@ -17,7 +16,6 @@ import tempfile
 import time
 import uuid
 
-import requests
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
@@ -26,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 import processes  # noqa: E402 (the path comes first)
 from configuration import LOCAL, load, write  # noqa: E402
-from stack import NAMESPACE, Stack  # noqa: E402, F401 (others take it from here)
+from stack import NAMESPACE, Stack, metric  # noqa: E402, F401 (others take them from here)
 from waiting import wait_until  # noqa: E402
 
 OVERLAY = os.path.join(HERE, "bench.yaml")
@@ -109,13 +107,6 @@ def pss_mib(pid):
 def ours(values):
     """The sum of the daemons; broker, Redis and the rest are told, not counted."""
     return sum(value for name, value in values.items() if name.startswith(OURS))
-
-
-def metric(address, name):
-    """A sample of a process, by its name and labels as they stand there; of a name alone, the sum of all of its samples."""
-    text = requests.get(f"http://{address}/metrics", timeout=30).text
-    labels = "" if "{" in name else r"(?:{.*})?"
-    return sum(float(value) for value in re.findall(rf"^{re.escape(name)}{labels} (\S+)$", text, re.M))
 
 
 def allow_files():

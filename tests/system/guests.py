@@ -1,4 +1,4 @@
-"""Workers that are nobody's.
+"""Daemons that are nobody's.
 
 SPDX-License-Identifier: Apache-2.0
 """
@@ -9,20 +9,21 @@ import subprocess
 
 
 class Guests:
-    """Workers beside those of the stack, each a twin of worker-1 with a name of its own. Use as a context: all are gone after it."""
+    """Daemons beside those of the stack, each a twin of `of` with a name of its own. Use as a context: all are gone after it."""
 
-    def __init__(self, stack):
+    def __init__(self, stack, of="worker-1"):
         self.stack = stack
         self.numbers = itertools.count(1)
         self.here = []
         self.all = []
-        pid = stack.pid("worker-1")
+        self.kind = of.rpartition("-")[0]
+        pid = stack.pid(of)
         command, environment = (pathlib.Path(f"/proc/{pid}/{name}").read_text().rstrip("\0").split("\0") for name in ("cmdline", "environ"))
         self.command, self.environment = command, dict(word.split("=", 1) for word in environment)
         self.folder = os.readlink(f"/proc/{pid}/cwd")
 
     def come(self, **environment):
-        name = f"guest-{next(self.numbers)}"
+        name = f"guest-{self.kind}-{next(self.numbers)}"
         own = {**environment, "ERRAND_PROCESS": name, "ERRAND_LOG_PATH": os.path.join(self.stack.folder, "log", f"{name}.log")}
         self.here.append((name, subprocess.Popen(self.command, cwd=self.folder, env={**self.environment, **own},
                                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)))

@@ -1,4 +1,5 @@
-"""A broker that is far away: a little at a time is let through, when told so.
+"""A broker that is far away: a little at a time is let through, when told so. What Toxiproxy's bandwidth toxic
+does, without another language's tools in the tests.
 
 SPDX-License-Identifier: Apache-2.0
 """

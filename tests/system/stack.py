@@ -30,6 +30,13 @@ SANITIZER_OPTIONS = {
 }
 
 
+def metric(address, name):
+    """A sample of a process, by its name and labels as they stand there; of a name alone, the sum of all of its samples."""
+    text = requests.get(f"http://{address}/metrics", timeout=30).text
+    labels = "" if "{" in name else r"(?:{.*})?"
+    return sum(float(value) for value in re.findall(rf"^{re.escape(name)}{labels} (\S+)$", text, re.M))
+
+
 class Stack:
     def __init__(self, bin_folder, folder, broker, workers=1, config=None, options=()):
         self.bin_folder = os.path.abspath(bin_folder)
@@ -105,6 +112,9 @@ class Stack:
         pid = self.signal(name, signal.SIGKILL)
         wait_until(lambda: not processes.is_alive(pid), 10, f"{name} (pid {pid}) ends after SIGKILL")
         return pid
+
+    def metric(self, process, name):
+        return metric(self.address(process), name)
 
     def supervisor(self):
         with open(os.path.join(self.folder, "state.json"), encoding="utf-8") as file:

@@ -13,7 +13,6 @@ import threading
 import uuid
 
 import pytest
-import requests
 
 from chaos import assert_clean, judge, now_ms
 from stack import headers_of
@@ -135,15 +134,10 @@ def pair(module_stack):
     return module_stack("apache", workers=2)
 
 
-def metric(stack, name, metric_name):
-    text = requests.get(f"http://{stack.address(name)}/metrics", timeout=10).text
-    return sum(float(line.split()[-1]) for line in text.splitlines() if line.startswith(metric_name))
-
-
 def blocking_worker(stack):
     """The worker in which a key is blocked, once one is."""
     return wait_until(lambda: [name for name in WORKERS
-                               if metric(stack, name, "errand_ordered_keys_blocked")], 10, "a key is blocked")[0]
+                               if stack.metric(name, "errand_ordered_keys_blocked")], 10, "a key is blocked")[0]
 
 
 def attempts_of(stack, job):
@@ -158,7 +152,7 @@ def test_a_crash_forgets_neither_the_attempts_nor_the_order(pair):
     beside = pair.submit("line.call", {"n": 1}, key=f"another than {key}")
     wait_until(lambda: len(attempts_of(pair, head)) == 2, 20, "the second attempt has been made")
     name = blocking_worker(pair)
-    assert 2 < metric(pair, name, "errand_ordered_head_age_seconds") < 60
+    assert 2 < pair.metric(name, "errand_ordered_head_age_seconds") < 60
     told = pair.get(head["id"])
     assert (told["state"], told["attempt"], told["key"]) == ("retrying", 2, key) and told["next_at"] > told["started_at"]
     assert pair.get(behind["id"])["state"] == "queued"
@@ -170,7 +164,7 @@ def test_a_crash_forgets_neither_the_attempts_nor_the_order(pair):
     after = pair.wait(behind["id"])
     assert after["state"] == "succeeded" and after["started_at"] >= done["finished_at"]
     pair.wait_restarted(name, pid)
-    wait_until(lambda: not any(metric(pair, name, "errand_ordered_keys_blocked") for name in WORKERS), 5, "no key is blocked")
+    wait_until(lambda: not any(pair.metric(name, "errand_ordered_keys_blocked") for name in WORKERS), 5, "no key is blocked")
 
 
 # proves P-37b
@@ -182,10 +176,10 @@ def test_the_next_one_waits_for_kafka_and_not_only_for_the_call(pair):
     broker = pair.signal("broker", signal.SIGSTOP)
     try:
         wait_until(lambda: pair.calls(path="/echo", key=head["id"])[0]["finished_ms"], 20, "the call is over")
-        wait_until(lambda: not any(metric(pair, name, "errand_attempts_in_flight") for name in WORKERS), 5,
+        wait_until(lambda: not any(pair.metric(name, "errand_attempts_in_flight") for name in WORKERS), 5,
                    "the worker knows its outcome")
         for _ in range(25):  # turns of the worker's loop, each with time for a question to the gate and a call
-            assert all(metric(pair, name, "errand_attempts_in_flight") == 0 for name in WORKERS)
+            assert all(pair.metric(name, "errand_attempts_in_flight") == 0 for name in WORKERS)
         assert not attempts_of(pair, behind), "the end of the first one is not in Kafka yet"
     finally:
         os.kill(broker, signal.SIGCONT)
@@ -231,7 +225,7 @@ def test_a_worker_that_was_stopped_begins_no_job_that_is_another_ones_by_now(pai
     key = str(uuid.uuid4())
     jobs = [pair.submit("line.call", {"simulate": word}, key=key) for word in ("slow=2000", "slow=0", "slow=0")]
     wait_until(lambda: attempts_of(pair, jobs[0]), 20, "the first call has begun")
-    name, = [name for name in WORKERS if metric(pair, name, "errand_attempts_in_flight")]
+    name, = [name for name in WORKERS if pair.metric(name, "errand_attempts_in_flight")]
     log = os.path.join(pair.folder, "log", f"{name}.log")
     with open(log, encoding="utf-8") as file:
         before = file.read().count("assigned from")

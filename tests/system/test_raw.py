@@ -44,9 +44,4 @@ def test_broken_requests_harm_nobody(request, embedded_stack):
         assert client.result() > 0
     assert not found, f"{len(found)} of {count}, seed {seed}; the first: {found[0]}"
     assert stack.pid("gateway-1") == pid, "the gateway has not been started again"
-    wait_until(lambda: int(metric(stack, "errand_http_parked")) == 0, 60, "nothing is left waiting")
-
-
-def metric(stack, name):
-    text = stack.request("GET", "/metrics").text
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if line.startswith(name + " "))
+    wait_until(lambda: int(stack.metric("gateway-1", "errand_http_parked")) == 0, 60, "nothing is left waiting")

@@ -28,6 +28,7 @@ PAUSE_S_MAX = 0.1  # of a client, so that some have nothing under way when their
 DELAY_S = 2.5  # of some: so long that they wait with the delayer
 DELAYED_MAX_S = 10
 DAEMONS = ["gateway-1", "worker-1", "recorder-1", "worker-2", "delayer-1"]
+WORKERS = ["worker-1", "worker-2"]
 
 
 class Careful(threading.Thread):
@@ -68,6 +69,11 @@ def ended(client, job_id):
     return wait_until(terminal, 60, f"{job_id} ends")
 
 
+def suspected(stack):
+    """Of each worker, by its pid, how many jobs came to it that may have killed another."""
+    return {stack.pid(name): stack.metric(name, "errand_suspects_total") for name in WORKERS}
+
+
 # proves P-16a, P-35a, P-53
 def test_every_daemon_is_restarted_under_load_and_nobody_notices(swift_stack, tmp_path, long_run):
     """There are no fault lines in the history: no call may be made twice."""
@@ -76,7 +82,7 @@ def test_every_daemon_is_restarted_under_load_and_nobody_notices(swift_stack, tm
     chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=120 * rounds, seed=SEED, kinds=kinds, since=mark(swift_stack, tmp_path))
     over = threading.Event()
     clients = [Careful(swift_stack, number, over) for number in range(CLIENTS)]
-    took = {}
+    took, suspects = {}, suspected(swift_stack)
     with chaos:
         for client in clients:
             client.start()
@@ -86,6 +92,8 @@ def test_every_daemon_is_restarted_under_load_and_nobody_notices(swift_stack, tm
             swift_stack.wait_restarted(name, pid, deadline_s=60)
             took[name] = max(took.get(name, 0), round(time.monotonic() - began, 1))
             chaos.let_run(0.5, 1)
+            before, suspects = suspects, suspected(swift_stack)
+            assert all(count == before.get(pid, 0) for pid, count in suspects.items()), "a restart suspects nobody"
         over.set()
         for client in clients:
             client.join(60)

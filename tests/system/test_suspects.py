@@ -12,7 +12,6 @@ import subprocess
 import time
 
 import pytest
-import requests
 
 import processes
 from chaos import assert_clean, judge, now_ms, submit_told
@@ -33,12 +32,6 @@ CONFIG = {"worker": {"drill_rules": True, "commit_interval": "10s", "redelivery_
 @pytest.fixture(scope="module")
 def suspects_stack(module_stack):
     return module_stack("apache", config=CONFIG, workers=2)
-
-
-def metric(stack, name, process, labels=""):
-    text = requests.get(f"http://{stack.address(process)}/metrics", timeout=10).text
-    found = re.search(rf"^{name}{re.escape(labels)} (\S+)$", text, re.M)
-    return float(found.group(1)) if found else 0.0
 
 
 class Judged:
@@ -84,7 +77,7 @@ def owner(stack, running):
     """The worker that has the one partition of the queue, once so many of its attempts run."""
     def found():
         return [name for name in ("worker-1", "worker-2")
-                if metric(stack, "errand_attempts_in_flight", name) >= running]
+                if stack.metric(name, "errand_attempts_in_flight") >= running]
     return wait_until(found, 30, f"{running} attempts run in one worker")[0]
 
 
@@ -120,8 +113,8 @@ def test_a_rolling_restart_suspects_nobody(suspects_stack, tmp_path):
         pid = stack.signal(leaving, signal.SIGTERM)
         stack.wait_restarted(leaving, pid)
         staying = other(leaving)
-        assert metric(stack, "errand_suspects_total", staying) == 0
-        assert metric(stack, "errand_gate_verdicts_total", staying, SUSPECT) == 0
+        assert stack.metric(staying, "errand_suspects_total") == 0
+        assert stack.metric(staying, "errand_gate_verdicts_total" + SUSPECT) == 0
     assert_all_succeed(stack, ids)
     lives = [value for value in (stack.redis().get(key) for key in stack.redis().keys("errand:i:*"))]
     assert sorted(value.split(b" ")[0] for value in lives) == [b"alive", b"alive", b"left", b"left"]
@@ -137,7 +130,7 @@ def test_what_a_killed_worker_ran_is_done_again_all_at_once_and_nobody_is_convic
     load = judged.load(CLIENTS, 2 * CLIENTS, {"simulate": "slow=2000"})
     name = owner(stack, CALLS)
     survivor = other(name)
-    before = metric(stack, "errand_suspects_total", survivor)
+    before = stack.metric(survivor, "errand_suspects_total")
     killed, began = now_ms(), time.monotonic()
     pid = stack.kill(name)
     ids = load.finish()
@@ -145,10 +138,10 @@ def test_what_a_killed_worker_ran_is_done_again_all_at_once_and_nobody_is_convic
     stack.wait_restarted(name, pid)
     judged.died(name, killed)
     assert_all_succeed(stack, ids)
-    suspected = sum(metric(stack, "errand_suspects_total", worker) for worker in (name, survivor)) - before
+    suspected = sum(stack.metric(worker, "errand_suspects_total") for worker in (name, survivor)) - before
     assert suspected >= CALLS * 0.9, "what ran when the worker died came back as suspects"
     assert took < 30, f"{suspected} suspects of 2 s took {took:.1f} s: not one after the other"
-    assert metric(stack, "errand_suspects_convicted_total", survivor) == 0
+    assert stack.metric(survivor, "errand_suspects_convicted_total") == 0
     counts = calls_by_job(stack, ids)
     assert max(counts.values()) <= 2, "none was called again more than once"
     assert judged.assert_clean()["repeats"] > 0
@@ -205,20 +198,20 @@ def test_what_had_finished_when_its_worker_died_is_not_called_again(suspects_sta
             subjects = {headers_of(record).get("ce_subject") for record in stack.kafka("replies.probe")}
             return set(ids) <= subjects
         wait_until(published, 30, "every outcome is in the log")
-        before = metric(stack, "errand_gate_verdicts_total", survivor, SUSPECT)
-        assert metric(stack, "errand_attempts_in_flight", name) == 1, "the first one still runs"
+        before = stack.metric(survivor, "errand_gate_verdicts_total" + SUSPECT)
+        assert stack.metric(name, "errand_attempts_in_flight") == 1, "the first one still runs"
         pid = stack.kill(name)
 
         def come_again():
             told = [worker for worker in (name, survivor) if stack.is_ready(worker)]
-            return sum(metric(stack, "errand_gate_verdicts_total", worker, SUSPECT) for worker in told) - before >= len(ids)
+            return sum(stack.metric(worker, "errand_gate_verdicts_total" + SUSPECT) for worker in told) - before >= len(ids)
         wait_until(come_again, 30, "all of them have come again")
     finally:
         os.kill(recorder, signal.SIGCONT)
     assert_all_succeed(stack, ids)
     stack.wait_restarted(name, pid)
     assert set(calls_by_job(stack, ids).values()) == {1}, "each was called once"
-    assert sum(metric(stack, "errand_redelivery_waits_total", worker) for worker in (name, survivor)) >= len(ids)
+    assert sum(stack.metric(worker, "errand_redelivery_waits_total") for worker in (name, survivor)) >= len(ids)
     assert stack.wait(slow["id"], deadline_s=60)["state"] == "succeeded"
 
 
@@ -226,7 +219,7 @@ def test_suspects_that_no_child_can_run_are_cancelled_and_expire(suspects_stack)
     """Children read the configuration anew: while it is broken none of them can begin."""
     stack = suspects_stack
     both_ready(stack)
-    wait_until(lambda: sum(metric(stack, "errand_attempts_in_flight", worker) for worker in ("worker-1", "worker-2")) == 0, 90,
+    wait_until(lambda: sum(stack.metric(worker, "errand_attempts_in_flight") for worker in ("worker-1", "worker-2")) == 0, 90,
                "nothing runs")
     path = os.path.join(stack.folder, "errand.yaml")
     with open(path, encoding="utf-8") as file:
@@ -235,12 +228,12 @@ def test_suspects_that_no_child_can_run_are_cancelled_and_expire(suspects_stack)
     late = stack.submit("probe.call", {"simulate": "slow=5000"}, deadline="16s")
     name = owner(stack, 2)
     survivor = other(name)
-    before = metric(stack, "errand_suspects_total", survivor)
+    before = stack.metric(survivor, "errand_suspects_total")
     with open(path, "w", encoding="utf-8") as file:
         file.write(right + "\nnonsense: true\n")
     try:
         pid = stack.kill(name)
-        wait_until(lambda: metric(stack, "errand_suspects_total", survivor) - before == 2, 20, "both have come again")
+        wait_until(lambda: stack.metric(survivor, "errand_suspects_total") - before == 2, 20, "both have come again")
         assert stack.request("DELETE", f"/v1/jobs/{unwanted['id']}").status_code < 300
         assert stack.wait(unwanted["id"], deadline_s=8)["state"] == "cancelled"
         ended = stack.wait(late["id"], deadline_s=40)
@@ -260,17 +253,17 @@ def test_a_call_that_outlives_a_revoke_is_not_made_again_when_the_partition_come
     the first by name. It is full behind the call then, and read on when that has ended."""
     stack = suspects_stack
     both_ready(stack)
-    wait_until(lambda: metric(stack, "errand_attempts_in_flight", "worker-2") == 0, 90, "nothing runs")
+    wait_until(lambda: stack.metric("worker-2", "errand_attempts_in_flight") == 0, 90, "nothing runs")
     job = stack.submit("probe.call", {"simulate": "slow=20000"})
     wait_until(lambda: stack.get(job["id"])["state"] == "running", 10, "the call is made")
-    adopted = metric(stack, "errand_adopted_total", "worker-1")
+    adopted = stack.metric("worker-1", "errand_adopted_total")
     with open(f"/proc/{stack.pid('worker-1')}/environ", encoding="utf-8") as file:
         environment = dict(pair.split("=", 1) for pair in file.read().split("\0") if "=" in pair)
     environment |= {"ERRAND_PROCESS": "zz-joins-late", "ERRAND_LOG_PATH": "", **SANITIZER_OPTIONS}
     with subprocess.Popen([os.path.join(stack.bin_folder, "errand-worker")], env=environment,
                           stderr=subprocess.PIPE) as late:
         try:
-            wait_until(lambda: metric(stack, "errand_adopted_total", "worker-1") > adopted, 20, "the call is adopted")
+            wait_until(lambda: stack.metric("worker-1", "errand_adopted_total") > adopted, 20, "the call is adopted")
         finally:
             late.send_signal(signal.SIGTERM)
             said = late.communicate(timeout=30)[1].decode()

@@ -74,11 +74,6 @@ def problem_of(answer):
     return json.loads(body)["code"]
 
 
-def metric(stack, name):
-    text = requests.get(f"{stack.url}/metrics", timeout=30).text
-    return sum(float(line.rsplit(" ", 1)[1]) for line in text.splitlines() if re.match(rf"{name}[ {{]", line))
-
-
 def assert_serves(stack):
     assert stack.submit("sentence.make", {"subject": "life goes on", "seed": 2}, wait_s=20)["state"] == "succeeded"
 
@@ -245,10 +240,10 @@ def test_methods(walled):
     ("application/json;q=0", 406)])
 def test_a_client_that_takes_no_json_is_refused_before_its_job_is_accepted(walled, accept, status):
     """proves P-19"""
-    before = metric(walled, "errand_submissions_total")
+    before = walled.metric("gateway-1", "errand_submissions_total")
     response = walled.post(JOB, {"Accept": accept})
     assert response.status_code == status
-    assert metric(walled, "errand_submissions_total") - before == (1 if status == 202 else 0)
+    assert walled.metric("gateway-1", "errand_submissions_total") - before == (1 if status == 202 else 0)
 
 
 def test_a_compressed_body_is_refused(walled):
@@ -283,7 +278,7 @@ SLOW_SENDERS = {
 def test_five_hundred_slow_senders_cost_others_nothing(walled, begin, more, limit_s):
     """proves P-18"""
     usual_ms = latencies_ms(walled)
-    memory = metric(walled, "process_resident_memory_bytes")
+    memory = walled.metric("gateway-1", "process_resident_memory_bytes")
     started = time.monotonic()
     slow = [connect(walled) for _ in range(SLOW)]
     try:
@@ -291,7 +286,7 @@ def test_five_hundred_slow_senders_cost_others_nothing(walled, begin, more, limi
             connection.sendall(begin)
             connection.setblocking(False)
         meanwhile_ms = latencies_ms(walled)
-        grown = metric(walled, "process_resident_memory_bytes") - memory
+        grown = walled.metric("gateway-1", "process_resident_memory_bytes") - memory
         answers = dict.fromkeys(slow, b"")
         open_ = set(slow)
 
@@ -346,7 +341,7 @@ def test_a_body_that_comes_steadily_is_taken(walled):
 
 def test_a_flood_from_one_address_leaves_room_for_others(walled):
     """proves P-18"""
-    memory = metric(walled, "process_resident_memory_bytes")
+    memory = walled.metric("gateway-1", "process_resident_memory_bytes")
     flood = [connect(walled, "127.0.0.2") for _ in range(PER_ADDRESS + 300)]
     try:
         closed = set()
@@ -357,7 +352,7 @@ def test_a_flood_from_one_address_leaves_room_for_others(walled):
             return len(closed) >= 300
         wait_until(those_beyond_are_closed, HEADER_TIMEOUT_S + LATE_S, "connections beyond the limit are closed")
         assert_serves(walled)
-        assert metric(walled, "process_resident_memory_bytes") - memory < MEMORY_MORE_MAX
+        assert walled.metric("gateway-1", "process_resident_memory_bytes") - memory < MEMORY_MORE_MAX
     finally:
         for connection in flood:
             connection.close()
