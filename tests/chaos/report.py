@@ -4,7 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import statistics
 
-from chaos import ACK_MS_MAX, RECOVERY_S, SLACK_MS, STOP_S, percentile, told
+from chaos import ACK_MS_MAX, RATE_PROMISED, RECOVERY_S, SLACK_MS, STOP_S, percentile, told
 
 LOOK_EVERY_S = 2
 COMPARED_MIN = 3  # looks on either side: fewer lives differ by their lengths
@@ -32,8 +32,8 @@ def grown_in(world):
 
 def slow_in(world, daemons):
     """The faults after which work did not go on as promised: jobs whose daemon died, stood still or was told to go, where all of them
-    stood still from when they were woken; and submissions whose broker, one of three, died."""
-    lines = []
+    stood still from when they were woken; submissions whose broker, one of three, died; and a load that was none."""
+    lines = [f"round {number}: {rate:.0f} jobs/s" for number, rate in enumerate(world["rates"]) if rate < RATE_PROMISED]
     for entry in world["felt"]:
         what, name = entry["fault"].split(" ", 1)
         allowed_s = RECOVERY_S + (STOP_S if what == "stop" and set(name.split("+")) >= set(daemons) else 0)
@@ -94,8 +94,10 @@ def world_text(world):
              f"{'':54} {'':5} {'':5} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7}"]
     for row in world["by_fault"]:
         figures = [row[f"{key}_p{share}"] / 1000 for key in ("felt", "longest", "ack") for share in (50, 99)]
-        lines.append(f"{row['fault']:54} {row['times']:5} {row['alone']:5} " + " ".join(f"{figure:7.2f}" for figure in figures))
-    lines += ["", f"grown: {'; '.join(world['grown']) or 'none'}", "", f"{'daemon':12} PSS KiB (open files), after each round"]
+        lines.append(f"{row['fault']:54} {row['times']:5} {row['alone']:5} " + " ".join(
+            f"{figure:7.2f}" if row["alone"] else f"{'-':>7}" for figure in figures))
+    compared = "" if len(world["memory"]) // 2 >= COMPARED_MIN else " (too few rounds to compare them: the steady load alone)"
+    lines += ["", f"grown: {'; '.join(world['grown']) or 'none'}{compared}", "", f"{'daemon':12} PSS KiB (open files), after each round"]
     for title, looks in ((None, world["memory"]), (f"the same under a steady load at the end, every {10 * LOOK_EVERY_S} s", world["steady"][::10])):
         lines += ["", f"{'daemon':12} {title}"] if title else []
         lines += [f"{name:12} " + " ".join(f"{look[name][0]}({look[name][1]})" for look in looks) for name in (looks[0] if looks else [])]

@@ -16,7 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "system"))
-from chaos import ACK_MS_MAX, SLACK_MS, STOP_S, Chaos, found  # noqa: E402 (the path comes first)
+from chaos import ACK_MS_MAX, RATE, SLACK_MS, STOP_S, Chaos, found  # noqa: E402 (the path comes first)
 from configuration import LOCAL, TESTS, load, write  # noqa: E402
 from report import LOOK_EVERY_S, add, add_faults, by_fault, grown_in, is_good, new_world, slow_in, text_of  # noqa: E402
 from stack import Stack  # noqa: E402
@@ -157,7 +157,7 @@ def one_world(name, seconds, args, seed, out, world):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=int, default=1800)
-    parser.add_argument("--rate", type=int, default=300, help="jobs/s")
+    parser.add_argument("--rate", type=int, default=RATE, help="jobs/s")
     parser.add_argument("--seed", type=int, default=0, help="0: another one each time")
     parser.add_argument("--bin", default=str(ROOT / "build" / "release" / "bin"))
     parser.add_argument("--world", choices=WORLDS, help="only this one, all of the time")
@@ -166,7 +166,7 @@ def main():
     out = ROOT / "build" / "chaos"
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
-    report = {"seed": seed, "rate": args.rate, "worlds": [], "error": None}
+    report = {"command": " ".join(sys.argv), "seed": seed, "rate": args.rate, "worlds": [], "error": None}
     began = time.monotonic()
     try:
         for name, share in ({args.world: 1} if args.world else WORLDS).items():
