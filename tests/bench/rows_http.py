@@ -152,13 +152,23 @@ def accepted(bench):
     return told
 
 
+def accepting_off(bench, connections):
+    with bench.workers_off():
+        told = accepting(bench, connections)
+    bench.wait_drained("rules")
+    return told
+
+
 @row("ratio >= 0.28", embedded=True)
 def accepted_off(bench):
     """the same on 64 connections, with the workers off"""
-    with bench.workers_off():
-        told = accepting(bench, CONNECTIONS)
-    bench.wait_drained("rules")
-    return told
+    return accepting_off(bench, CONNECTIONS)
+
+
+@row("ratio >= 0.28", embedded=True)
+def accepted_off_256(bench):
+    """the same on 256 connections, with the workers off"""
+    return accepting_off(bench, 256)
 
 
 @row(None, embedded=True)

@@ -31,6 +31,10 @@ import rows_peers
 
 OUT = os.path.join(ROOT, "build")
 MANY = 1_000_000  # jobs, or letters, unless --many says something else
+MATTERS = {  # what --row takes besides the names of rows
+    "idle": ["idle_cpu", "pss"], "redis-memory": ["redis_memory"], "accepted-peers": ["accepted_bullmq", "accepted_restate"],
+    "e2e-peers": ["e2e_bullmq", "e2e_restate", "e2e_bullmq_1000", "e2e_restate_1000"], "cpu-peers": ["cpu_bullmq", "cpu_restate"],
+    "jobs": ["jobs_bullmq", "jobs_restate"]}
 WITH_TYPES = ("bench", "waiting")  # places with the types of bench.yaml
 
 
@@ -83,13 +87,14 @@ def parsed():
     parser.add_argument("--raw", default=os.path.join(ROOT, "build/release/bench"), help="the raw tools")
     parser.add_argument("--peers", action="store_true", help="the rows against other systems, instead of the others")
     parser.add_argument("--broker", choices=("apache", "embedded"), default="apache", help="embedded: rows about requests only")
-    parser.add_argument("--row", action="append", choices=ROWS, help="only this row (as often as you like)")
+    parser.add_argument("--row", action="append", choices=[*ROWS, *MATTERS], help="only this row, or those of a matter (as often as you like)")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of a pair; the median counts")
     parser.add_argument("--many", type=int, default=MANY, help="jobs and letters of the rows about a million; others shrink alike")
     parser.add_argument("--warm-up", type=int, default=30, metavar="SECONDS", help="of load before the first row")
     parser.add_argument("--out", metavar="PATH", help="lines go to PATH.jsonl, the picture to PATH.svg (build/bench or build/bench-peers)")
     options = parser.parse_args()
+    options.row = [row for given in options.row or [] for row in MATTERS.get(given, [given])]
     name = "bench-peers" if options.peers else "bench" if options.broker == "apache" else f"bench-{options.broker}"
     options.out = options.out or os.path.join(OUT, name)
     return options
