@@ -52,7 +52,7 @@ def cpu_among(bench, count, jobs):
 def isolation(bench):
     """p99 from submission to the long poll's answer, 200 a second, while a million jobs wait in another queue / without them; the broker warm"""
     def p99_ms():
-        bench.warm_up(WARM_S)  # what it compiled for single records, it compiles anew after a million that came in large batches
+        bench.warm_up(WARM_S)  # the first single records after a million in large batches are slow (docs/PERFORMANCE.md, What is left)
         return bench.alternately(lambda: bench.load("--rate", f"{RATE}/s")["latency_ms"]["p99"])[0]
     without = p99_ms()
     fill(bench, "bench.wait", "slow", {}, bench.many)

@@ -31,8 +31,8 @@ def grown_in(world):
 
 
 def slow_in(world, daemons):
-    """The faults after which work did not go on as promised: jobs whose daemon died, stood still or was told to go, where all of them
-    stood still from when they were woken; submissions whose broker, one of three, died; and a load that was none."""
+    """The rounds whose load was less than promised, and the faults after which work did not go on as promised: jobs whose daemon died,
+    stood still or was told to go, where all of them stood still from when they were woken; and submissions whose broker, one of three, died."""
     lines = [f"round {number}: {rate:.0f} jobs/s" for number, rate in enumerate(world["rates"]) if rate < RATE_PROMISED]
     for entry in world["felt"]:
         what, name = entry["fault"].split(" ", 1)

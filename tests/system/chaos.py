@@ -40,7 +40,7 @@ RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
 # waits for Kafka as long.
 ACK_MS_MAX = 5000
 RATE = 320  # jobs/s that the loads offer where a promise says that it is kept under 300
-RATE_PROMISED = 300
+RATE_PROMISED = 300  # what the report of a long run, on a machine of its own, breaks with less than
 RATE_MIN = 240  # on a machine that others use as well, the loads may come later with some; with less than this, a test means nothing
 # What a machine may add to a promised bound on which brokers, daemons and the load share two cores: what is measured is when a
 # client of the same machine was told.

@@ -31,8 +31,10 @@ SANITIZER_OPTIONS = {
 
 
 def metric(address, name):
-    """A sample of a process, by its name and labels as they stand there; of a name alone, the sum of all of its samples."""
+    """A sample of a process, by its name and labels as they stand there; of a name alone, the sum of all of its samples. 0 where there is
+    none yet, of a metric that there is: a misspelt one is none."""
     text = requests.get(f"http://{address}/metrics", timeout=30).text
+    assert re.search(rf"^# TYPE {name.partition('{')[0]} ", text, re.M), f"{address} has no metric {name}"
     labels = "" if "{" in name else r"(?:{.*})?"
     return sum(float(value) for value in re.findall(rf"^{re.escape(name)}{labels} (\S+)$", text, re.M))
 
