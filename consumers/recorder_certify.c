@@ -181,9 +181,12 @@ static void on_look(void *arg, enum err_code code, const struct redis_reply *rep
     struct buf certificate = BUF_INIT(CERTIFICATE_BYTES_MAX);
     view_certificate(&certificate, redis_run_id(recorder->redis),
                      view_identity_text(recorder->identity));
+    bool was_certified = recorder->certified;
     recorder->certified =
         span_eq(value_of(reply, span_of(VIEW_CERTIFICATE_FIELD)), buf_span(&certificate));
     buf_free(&certificate);
+    if (recorder->certified && !was_certified)
+        mem_give_back(); /* of a view that was made anew */
     metric_set(recorder->certified_gauge, recorder->certified);
     service_condition_set(recorder->view_ready, recorder->certified,
                           "the view is being rebuilt from the topics");

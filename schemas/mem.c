@@ -1,6 +1,7 @@
 /* See mem.h. SPDX-License-Identifier: Apache-2.0 */
 #include "schemas/mem.h"
 
+#include <malloc.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,4 +49,11 @@ void mem_free_const(const void *memory)
         void *to;
     } place = { .from = memory };
     free(place.to);
+}
+
+void mem_give_back(void)
+{
+#ifdef __GLIBC__
+    malloc_trim(0);
+#endif
 }

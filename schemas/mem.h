@@ -19,6 +19,11 @@ char *mem_dup_text(const char *text) __attribute__((malloc));
 /* free() of what is ours and only read: the bytes of a span, a name in a struct. */
 void mem_free_const(const void *memory);
 
+/* After work that took much and is over: what the allocator keeps for the next time goes back to
+ * the system, as far as it can. Takes some ms for each 100 MiB; does nothing where the C library
+ * has no way to. */
+void mem_give_back(void);
+
 /* struct x *x = MEM_NEW(*x); */
 #define MEM_NEW(object) mem_zalloc(1, sizeof(object))
 
