@@ -225,6 +225,21 @@ static struct redis_args arguments_for(const struct batch *batch)
     return (struct redis_args)REDIS_ARGS_INIT(bytes_max);
 }
 
+/* Apart from the records, as mutants do. */
+static void write_applied(const struct batch *batch, const char *offset)
+{
+    const struct recorder_partition *partition = batch->partition;
+    struct redis_args args = arguments_for(batch);
+    redis_args_text(&args, "HSET");
+    redis_args_text(&args, partition->recorder->hash_key);
+    redis_args_begin(&args);
+    view_applied_field(&args.store, partition->topic, partition->number);
+    redis_args_end(&args);
+    redis_args_text(&args, offset);
+    redis_command(partition->recorder->redis, NULL, NULL, args.count, redis_args_list(&args));
+    redis_args_free(&args);
+}
+
 /* Where the job was listed: by its record, or by its command if that was all there was. */
 static void add_list_before(struct redis_args *args, const struct recorder *recorder,
                             const struct folded *job)
@@ -289,6 +304,8 @@ static void apply_events(struct batch *batch)
         recorder_list_entry(&job->record.facts, &args);
     }
     redis_args_text(&args, batch->unread && !MUTANT(records_never_read) ? "1" : "0");
+    if (MUTANT(applied_unchecked))
+        write_applied(batch, batch->partition->expected);
     apply(batch, &apply_events_script, &args, key_count);
 }
 
@@ -402,16 +419,8 @@ static bool are_first(const struct batch *batch)
 static void write_offset_first(struct batch *batch)
 {
     struct recorder_partition *partition = batch->partition;
-    struct redis_args args = arguments_for(batch);
-    redis_args_text(&args, "HSET");
-    redis_args_text(&args, partition->recorder->hash_key);
-    redis_args_begin(&args);
-    view_applied_field(&args.store, partition->topic, partition->number);
-    redis_args_end(&args);
-    redis_args_int(&args, batch->next_offset);
-    redis_command(partition->recorder->redis, NULL, NULL, args.count, redis_args_list(&args));
-    redis_args_free(&args);
     snprintf(partition->expected, sizeof partition->expected, "%" PRId64, batch->next_offset);
+    write_applied(batch, partition->expected);
 }
 
 static void read_records(struct batch *batch)

@@ -378,7 +378,8 @@ static enum err_code make_conf(const struct kafka_consumer_options *options,
         return code;
     size_t fetch_bytes =
         options->fetch_bytes_max > FETCH_BYTES_MIN ? options->fetch_bytes_max : FETCH_BYTES_MIN;
-    kafka_conf_set_int(*ret_conf, "session.timeout.ms", config->session_timeout_ms);
+    if (!MUTANT(session_untold))
+        kafka_conf_set_int(*ret_conf, "session.timeout.ms", config->session_timeout_ms);
     kafka_conf_set_int(*ret_conf, "heartbeat.interval.ms",
                        config->session_timeout_ms / HEARTBEATS_A_SESSION);
     if (options->patience_ms > 0) {
