@@ -14,12 +14,6 @@ static struct span span_after(struct span text, size_t skip)
     return (struct span){ (const char *)text.data + skip, text.size - skip };
 }
 
-static bool starts_with(struct span text, const char *prefix)
-{
-    size_t size = strlen(prefix);
-    return text.size >= size && memcmp(text.data, prefix, size) == 0;
-}
-
 static bool is_lower(char c)
 {
     return c >= 'a' && c <= 'z';
@@ -166,7 +160,7 @@ bool config_format_is_loopback(struct span listen)
         if (!is_digit(c) && c != '.')
             return false;
     }
-    return starts_with(host, "127.");
+    return span_starts_with(host, "127.");
 }
 
 const char *config_format_brokers(struct span name, struct span text)
@@ -189,7 +183,7 @@ const char *config_format_brokers(struct span name, struct span text)
 const char *config_format_redis(struct span name, struct span text)
 {
     (void)name;
-    if (starts_with(text, "unix:/") || is_address(text, 1))
+    if (span_starts_with(text, "unix:/") || is_address(text, 1))
         return NULL;
     return "must be host:port or unix:/path";
 }
@@ -197,7 +191,7 @@ const char *config_format_redis(struct span name, struct span text)
 const char *config_format_file(struct span name, struct span text)
 {
     (void)name;
-    if (text.size == 0 || (starts_with(text, "/") && !has_control(text)))
+    if (text.size == 0 || (span_starts_with(text, "/") && !has_control(text)))
         return NULL;
     return "must be an absolute path";
 }
@@ -215,9 +209,11 @@ const char *config_format_base_url(struct span name, struct span text)
             strchr("?#\"<>\\^`{|}", p[i]))
             return wrong;
     }
-    if (starts_with(text, "simulator:/"))
+    if (span_starts_with(text, "simulator:/"))
         return NULL;
-    size_t scheme = starts_with(text, "http://") ? 7 : starts_with(text, "https://") ? 8 : 0;
+    size_t scheme = span_starts_with(text, "http://")    ? 7
+                    : span_starts_with(text, "https://") ? 8
+                                                         : 0;
     if (scheme == 0)
         return wrong;
     struct span host = span_after(text, scheme);

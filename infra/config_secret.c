@@ -20,15 +20,9 @@ struct request {
     const char *path;
 };
 
-static bool has_prefix(struct span text, const char *prefix)
-{
-    size_t size = strlen(prefix);
-    return text.size >= size && memcmp(text.data, prefix, size) == 0;
-}
-
 bool config_secret_is_reference(struct span text)
 {
-    return has_prefix(text, file_prefix) || has_prefix(text, env_prefix);
+    return span_starts_with(text, file_prefix) || span_starts_with(text, env_prefix);
 }
 
 void config_secret_free(char *secret)
@@ -169,7 +163,7 @@ bool config_secret_read(struct config_loader *loader, struct config_origin origi
                         struct span reference, char **ret_secret)
 {
     struct request request = { loader, origin, path };
-    bool is_file = has_prefix(reference, file_prefix);
+    bool is_file = span_starts_with(reference, file_prefix);
     if (!config_secret_is_reference(reference) || reference.size >= 4096) {
         config_loader_problem(loader, origin, path,
                               "must be a reference, not the secret itself: file:PATH or env:NAME");

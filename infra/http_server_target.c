@@ -3,22 +3,13 @@
  * SPDX-License-Identifier: Apache-2.0 */
 #include "infra/http_server_internal.h"
 
+#include "schemas/digits.h"
+
 /* Where decoded text goes. */
 struct decoder {
     char *out;
     struct err *err;
 };
-
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
 
 /* `plus_is_space` is the query's rule. */
 static enum err_code decode(struct decoder *decoder, struct span text, bool plus_is_space,
@@ -32,8 +23,8 @@ static enum err_code decode(struct decoder *decoder, struct span text, bool plus
             c = ' ';
         } else if (c == '%') {
             bool whole = i + 2 < text.size;
-            int high = whole ? hex_value(in[i + 1]) : -1;
-            int low = whole ? hex_value(in[i + 2]) : -1;
+            int high = whole ? digits_hex(in[i + 1]) : -1;
+            int low = whole ? digits_hex(in[i + 2]) : -1;
             if (high < 0 || low < 0)
                 return err_set(decoder->err, ERR_BAD_REQUEST,
                                "The address has a '%%' that is not followed by two hex digits.");

@@ -18,3 +18,14 @@ bool digits_parse(struct span text, size_t digits_max, int64_t *ret_number)
     *ret_number = number;
     return true;
 }
+
+int digits_hex(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F')
+        return c - 'A' + 10;
+    return -1;
+}

@@ -15,4 +15,7 @@
  * leading zeros as they come. False: it is none, and *ret_number stays as it was. */
 bool digits_parse(struct span text, size_t digits_max, int64_t *ret_number);
 
+/* What a hex digit of either case stands for; -1: it is none. */
+int digits_hex(char c);
+
 #endif

@@ -2,6 +2,7 @@
 #include "schemas/id.h"
 
 #include "schemas/digest.h"
+#include "schemas/digits.h"
 #include "schemas/mem.h"
 
 #include <assert.h>
@@ -161,17 +162,6 @@ bool id_verify(struct id_minter *minter, const struct id *id)
     return genuine;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F')
-        return c - 'A' + 10;
-    return -1;
-}
-
 /* Whether the text form has a dash before this byte of the id. */
 static bool is_group_start(size_t byte)
 {
@@ -187,8 +177,8 @@ bool id_parse(struct span text, struct id *ret)
     for (size_t i = 0; i < sizeof id.bytes; i++) {
         if (is_group_start(i) && *p++ != '-')
             return false;
-        int high = hex_value(p[0]);
-        int low = hex_value(p[1]);
+        int high = digits_hex(p[0]);
+        int low = digits_hex(p[1]);
         if (high < 0 || low < 0)
             return false;
         id.bytes[i] = (uint8_t)(high << 4 | low);
@@ -235,8 +225,8 @@ bool id_identity_parse(struct span text, struct id *ret)
     if (text.size != IDENTITY_TEXT_SIZE - 1)
         return false;
     for (size_t i = 0; i < ID_IDENTITY_BYTES; i++) {
-        int high = hex_value(digits[2 * i]);
-        int low = hex_value(digits[2 * i + 1]);
+        int high = digits_hex(digits[2 * i]);
+        int low = digits_hex(digits[2 * i + 1]);
         if (high < 0 || low < 0)
             return false;
         id.bytes[i] = (uint8_t)(high << 4 | low);

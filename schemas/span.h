@@ -35,6 +35,12 @@ static inline bool span_is(struct span a, const char *text)
     return span_eq(a, span_of(text));
 }
 
+static inline bool span_starts_with(struct span text, const char *prefix)
+{
+    size_t size = strlen(prefix);
+    return text.size >= size && (size == 0 || memcmp(text.data, prefix, size) == 0);
+}
+
 /* Copies it with a NUL; false, and nothing is, when it does not fit. */
 static inline bool span_copy(struct span text, char *to, size_t size)
 {

@@ -25,10 +25,24 @@ static void digits_are_digits(void **state)
     assert_int_equal(number, INT64_C(999999999999999999));
 }
 
+static void hex_digits_are_of_either_case(void **state)
+{
+    (void)state;
+    static const char lower[] = "0123456789abcdef", upper[] = "0123456789ABCDEF",
+                      none[] = "/:@G`g ";
+    for (int i = 0; i < 16; i++) {
+        assert_int_equal(digits_hex(lower[i]), i);
+        assert_int_equal(digits_hex(upper[i]), i);
+    }
+    for (size_t i = 0; i < sizeof none; i++)
+        assert_int_equal(digits_hex(none[i]), -1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(digits_are_digits),
+        cmocka_unit_test(hex_digits_are_of_either_case),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
