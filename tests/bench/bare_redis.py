@@ -10,9 +10,10 @@ PIPELINE = 64
 KEYS_LOOKED_AT = 500
 
 
-def record_bytes(redis):
-    """The mean size of the records that the view holds."""
-    keys = [key for key, _ in zip(redis.scan_iter(f"{NAMESPACE}:r:*", 1000), range(KEYS_LOOKED_AT))]
+def record_bytes(redis, ids=None):
+    """The mean size of the records that the view holds, or of those of these jobs."""
+    keys = [f"{NAMESPACE}:r:{job_id.replace('-', '')[:24]}" for job_id in (ids or [])[:KEYS_LOOKED_AT]] or [
+        key for key, _ in zip(redis.scan_iter(f"{NAMESPACE}:r:*", 1000), range(KEYS_LOOKED_AT))]
     return round(statistics.mean(redis.strlen(key) for key in keys))
 
 

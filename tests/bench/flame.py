@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 
-from measure import CONNECTIONS, ROOT, Bench, allow_files, say, stack_with
+from measure import CONNECTIONS, ROOT, Bench, allow_files, as_in_production, say, stack_with
 
 WIDTH, ROW, NARROWEST = 1200, 17, 2.0  # pixels
 CHARACTER = 6.6  # the width of one, about
@@ -112,18 +112,20 @@ def flame(bench, name, seconds):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--bin", default=os.path.join(ROOT, "build/release/bin"))
-    parser.add_argument("--process", action="append", help="gateway-1, worker-1, recorder-1 (all three unless given)")
+    parser.add_argument("--process", action="append", help="gateway-1, worker-1, recorder-1, redis (all of these unless given)")
     parser.add_argument("--seconds", type=int, default=8)
     parser.add_argument("--warm-up", type=int, default=20, metavar="SECONDS")
     parser.add_argument("--out", default=os.path.join(ROOT, "build"), metavar="FOLDER")
     options = parser.parse_args()
     options.raw, options.rounds, options.many = None, 1, 1_000_000
+    as_in_production()
     allow_files()
     with stack_with(options.bin) as stack:
+        stack.redis().config_set("maxmemory", "12gb")
         bench = Bench(stack, options)
         say("warming up")
         bench.warm_up(options.warm_up)
-        for name in options.process or ["gateway-1", "worker-1", "recorder-1"]:
+        for name in options.process or ["gateway-1", "worker-1", "recorder-1", "redis"]:
             root = flame(bench, name, options.seconds)
             kind, path = name.partition("-")[0], os.path.join(options.out, f"flame-{name.partition('-')[0]}.svg")
             draw(root, f"{kind}: {root.count} samples, {CONNECTIONS} connections, {bench.seconds} s", path)

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """How many instructions a job costs each process, so that a regression shows on any machine: `make bench-instructions`.
 
-Starts one stack after the other on the embedded broker, each with one process under valgrind's callgrind (a machine
-without performance counters counts as well), warms it up with counting off, and counts while the same jobs run through
-it: every one followed to its end, on a fixed number of connections, no more at once than a fixed number. A process is
-printed as one line of JSON on standard output. It is a benchmark, no test. What is counted is our code and its
+Starts one stack after the other on the embedded broker, one process of each being looked at by perf stat or, on a machine
+without performance counters, run under valgrind's callgrind, warms it up with counting off, and counts while the same jobs
+run through it: every one followed to its end, on a fixed number of connections, no more at once than a fixed number. A
+process is printed as one line of JSON on standard output. It is a benchmark, no test. What is counted is our code and its
 libraries in user space, all threads; what batches make of it depends a little on the moment: figures differ by a few
-per cent from one run to the next.
+per cent from one run to the next, and by more from one way of counting to the other, as callgrind's processes are slow.
 SPDX-License-Identifier: Apache-2.0
 """
 import argparse
@@ -16,6 +16,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -34,6 +35,7 @@ PROCESSES = {
     "recorder-1": ("errand-recorder", "recorded event"),
     "redis": ("redis-server", "job"),
 }
+EVENT = "instructions:u"
 HISTORY = os.path.join(ROOT, "docs", "instructions.jsonl")
 
 
@@ -74,6 +76,50 @@ def counted(folder, pid):
     return wait_until(told, 120, "callgrind has written what it counted")
 
 
+class Callgrind:
+    """Counts in a process that runs under it, begun with counting off."""
+    name = "callgrind"
+
+    def __init__(self, folder, pid):
+        self.folder, self.pid = folder, pid
+        control(pid, "--instr=on")
+
+    def end(self):
+        """(instructions, the dump)"""
+        control(self.pid, "--dump")
+        return counted(self.folder, self.pid)
+
+
+class PerfStat:
+    """Counts in any process, from when perf says so."""
+    name = "perf stat"
+
+    def __init__(self, _, pid):
+        said, say_it = os.pipe()
+        heard, hear = os.pipe()
+        self.process = subprocess.Popen(
+            ["perf", "stat", "-x", ",", "-e", EVENT, "-D", "-1", "--control", f"fd:{said},{hear}", "-p", str(pid)],
+            pass_fds=(said, hear), stderr=subprocess.PIPE, text=True)
+        os.write(say_it, b"enable\n")
+        assert os.read(heard, 16).startswith(b"ack"), "perf does not count"
+        self.pipes = said, say_it, heard, hear
+
+    def end(self):
+        self.process.send_signal(signal.SIGINT)
+        _, told = self.process.communicate(timeout=60)
+        for end in self.pipes:
+            os.close(end)
+        return int(float(re.search(r"^([\d.]+),", told, re.M)[1])), None
+
+
+def counter():
+    """perf stat, if it counts here."""
+    if not shutil.which("perf"):
+        return Callgrind
+    told = subprocess.run(["perf", "stat", "-x", ",", "-e", EVENT, "true"], text=True, capture_output=True, check=False)
+    return PerfStat if re.search(r"^\d", told.stderr, re.M) else Callgrind
+
+
 def recorded(stack):
     """Commands and events that the recorder applied, of both kinds."""
     text = stack.http.get(f"http://{stack.address('recorder-1')}/metrics", timeout=60).text
@@ -84,9 +130,10 @@ def recorded(stack):
 def measure(bin_folder, name, jobs, connections, keep):
     program, what = PROCESSES[name]
     folder = tempfile.mkdtemp(prefix="errand-instructions-")
-    place = wrapped(bin_folder, folder, program)
+    how = counter()
+    place = wrapped(bin_folder, folder, program) if how is Callgrind else bin_folder
     path = os.environ["PATH"]
-    if program == "redis-server":
+    if program == "redis-server" and how is Callgrind:
         os.environ["PATH"] = f"{place}:{path}"
         place = bin_folder
     stack = Stack(place, os.path.join(folder, "stack"), "embedded")
@@ -100,17 +147,15 @@ def measure(bin_folder, name, jobs, connections, keep):
         pid = stack.pid(name)
         load(500)
         wait_until(lambda: recorded(stack) >= 500, 60, "the warm-up is recorded")
-        control(pid, "--instr=on")
-        before = recorded(stack)
+        counting, before = how(folder, pid), recorded(stack)
         load(jobs)
-        control(pid, "--dump")
-        instructions, dump = counted(folder, pid)
+        instructions, dump = counting.end()
         events = recorded(stack) - before
-        if keep:
+        if keep and dump:
             shutil.copy(dump, os.path.join(keep, f"callgrind.{name}"))
         count = events if name == "recorder-1" else jobs
         return {"process": name, "per": what, "instructions": round(instructions / count), "total": instructions,
-                "jobs": jobs, "events": events, "connections": connections}
+                "jobs": jobs, "events": events, "connections": connections, "counted_by": how.name}
     finally:
         os.environ["PATH"] = path
         stack.finish()

@@ -24,7 +24,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(ROOT, "tests", "system"))
 import processes  # noqa: E402 (the path comes first)
 from configuration import LOCAL, load, write  # noqa: E402
-from stack import NAMESPACE, Stack, metric  # noqa: E402, F401 (others take them from here)
+from stack import NAMESPACE, Stack  # noqa: E402
 from waiting import wait_until  # noqa: E402
 
 OVERLAY = os.path.join(HERE, "bench.yaml")
@@ -37,6 +37,9 @@ RATE = 200
 OURS = ("gateway-", "worker-", "recorder-", "delayer-")
 FILES = 40000  # open files: ten thousand connections have two ends
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
+QUIET_CORES = 0.2  # less than that: what was submitted is done
+QUIET_LOOK_S = 0.5
+QUIET_LIMIT_S = 120
 
 
 def say(text):
@@ -140,7 +143,22 @@ class RawServer:
         self.process.stdout.close()
 
 
+def wait_quiet(name, counting):
+    """Until nothing is left of a load that followed none of its jobs; `counting` begins to count the CPU of those who do it."""
+    def quiet():
+        counted = counting()
+        let_pass(QUIET_LOOK_S)
+        return sum(counted.used().values()) < QUIET_CORES * QUIET_LOOK_S
+    wait_until(quiet, QUIET_LIMIT_S, f"{name} has done all it was given")
+
+
 # --- the stack -----------------------------------------------------------------------------------------------------
+
+def as_in_production():
+    """A broker with the whole compiler, which the one of `errand up` does without."""
+    os.environ.setdefault("KAFKA_HEAP_OPTS", "-Xms1g -Xmx1g")
+    os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseG1GC")
+
 
 @contextlib.contextmanager
 def stack_with(bin_folder, overlay=None, workers=1, broker="apache"):
@@ -226,7 +244,8 @@ class Bench:
 
     def two_hops(self, topics, rate=RATE):
         """What the bare library and the broker do, as raw_two_hops tells it."""
-        return self.tool("raw_two_hops", self.stack.address("broker"), "kafka", *topics, rate, self.seconds)
+        kind = "embedded" if self.stack.broker == "embedded" else "kafka"
+        return self.tool("raw_two_hops", self.stack.address("broker"), kind, *topics, rate, self.seconds)
 
     def wrk(self, url, connections=CONNECTIONS, body=BODY):
         """What wrk measured, of POSTs with this body or, without one, GETs; `errand load` needs three times the CPU a request, too much

@@ -218,6 +218,8 @@ static void *acknowledge(void *arg)
 
 static void wait_until(int timer_fd, int64_t due_ns)
 {
+    if (now_ns() >= due_ns)
+        return;
     struct itimerspec due = {
         .it_value = { .tv_sec = due_ns / NS_PER_S, .tv_nsec = due_ns % NS_PER_S },
     };

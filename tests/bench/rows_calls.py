@@ -8,7 +8,8 @@ import os
 import statistics
 import subprocess
 
-from measure import cpu_s, let_pass, metric, rounded, row, wait_until
+from measure import cpu_s, let_pass, rounded, row, wait_until
+from stack import metric
 
 BURST = 100_000
 MULTIS = 8  # of the worker: HTTP_SHARDS
@@ -120,6 +121,22 @@ def second_worker(bench):
         process.wait(30)
 
 
+@contextlib.contextmanager
+def pinned(pid, core):
+    """All of its threads run on this core alone."""
+    before = os.sched_getaffinity(pid)
+
+    def pin(cores):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(ProcessLookupError):
+                os.sched_setaffinity(int(thread), cores)
+    pin({core})
+    try:
+        yield
+    finally:
+        pin(before)
+
+
 def worked(bench, pids):
     """(jobs a second, CPU microseconds of a job) of these workers."""
     count = bench.scaled(SCALE_JOBS) * len(pids)
@@ -133,10 +150,11 @@ def worked(bench, pids):
 
 @row(None, "bench")
 def scale(bench):
-    """jobs a second of two workers, each with 100 calls of 50 ms in flight / of one; two would be ideal"""
+    """jobs a second of two workers, each on a core of its own, with 100 calls of 50 ms in flight / of one; two would be ideal"""
     first = bench.stack.pid("worker-1")
-    one_rate, one_us = worked(bench, [first])
-    with second_worker(bench) as second:
-        two_rate, two_us = worked(bench, [first, second])
+    with pinned(first, 0):
+        one_rate, one_us = worked(bench, [first])
+        with second_worker(bench) as second, pinned(second, 1 % os.cpu_count()):
+            two_rate, two_us = worked(bench, [first, second])
     return two_rate, one_rate, "1/s", {"cpu_us": rounded(two_us), "cpu_us_of_one": rounded(one_us),
                                        "cpu_ratio": rounded(two_us / one_us)}

@@ -13,10 +13,11 @@ import time
 import uuid
 
 from bare_redis import bare_outcome_us
-from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawServer, cpu_s, let_pass, median_of, metric, ours, pss_mib,
-                     rounded, row, wait_until)
+from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawServer, cpu_s, let_pass, median_of, ours, pss_mib, rounded,
+                     row, wait_quiet, wait_until)
 from put import NOBODY, put
 from records import event, facts
+from stack import metric
 
 CODEC_JOBS = 200_000
 BARE_OUTCOMES = 50_000
@@ -125,6 +126,7 @@ def accepting(bench, connections):
         def accepted_rate():
             told = bench.wrk(bench.stack.url, connections)
             refused.append(told["refused"] + told["broken"] + told["timeouts"])
+            wait_quiet("the stack", lambda: bench.cpu_of(*OURS, "redis", "broker"))  # the bare server is alone, too
             return told["accepted"] / told["seconds"]
 
         def raw_rate():
@@ -179,6 +181,7 @@ def accepted_floor(bench):
         def rate(url, counted, told):
             done = bench.wrk(url)
             told.append({name: 1e6 * used / done["accepted"] for name, used in counted.used().items()})
+            wait_quiet("the stack", lambda: bench.cpu_of(*OURS, "redis", "broker"))
             return done["accepted"] / done["seconds"]
         numerator, denominator = bench.alternately(
             lambda: rate(bench.stack.url, bench.cpu_of("gateway-", "broker", "recorder-", "redis"), parts),

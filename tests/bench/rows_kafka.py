@@ -102,3 +102,4 @@ def replay(bench):
     finally:
         for pid in stopped:
             os.kill(pid, signal.SIGCONT)
+        bench.wait_drained("rules")

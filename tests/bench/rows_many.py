@@ -4,25 +4,28 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 
-from measure import OURS, PAYLOAD, RATE, let_pass, metric, rounded, row, wait_until
+from measure import OURS, PAYLOAD, RATE, let_pass, rounded, row, wait_until
 from put import NOBODY, identities, put
 from records import command, facts
+from stack import metric
 
 FEW = 100_000
 FEW_MIN = 20_000  # fewer are done before they can be counted
 LOOK_EVERY_S = 0.25
 WARM_S = 10
+FOLDED = 'errand_recorder_applied_total{kind="command"}'
 
 
 def fill(bench, job_type, queue, payload, count):
     """So many commands, and the view knows of all of them."""
+    address = bench.stack.address("recorder-1")
+    before = metric(address, FOLDED)
     put(bench.stack, f"commands.{queue}", command(facts(NOBODY, job_type=job_type, queue=queue), payload=json.dumps(payload)),
         identities(count))
-    address = bench.stack.address("recorder-1")
 
     def folded():
         let_pass(LOOK_EVERY_S)
-        return metric(address, 'errand_view_lag_records{kind="command"}') == 0
+        return metric(address, FOLDED) >= before + count and metric(address, 'errand_view_lag_records{kind="command"}') == 0
     wait_until(folded, 900, "the view knows of all commands")
 
 

@@ -9,14 +9,11 @@ import os
 import subprocess
 
 import peers
-from measure import BODY, OURS, RATE, let_pass, median_of, row, wait_until
+from measure import BODY, OURS, RATE, median_of, row, wait_quiet
 
 MANY_CONNECTIONS = 256
 WARM_UP_CONNECTIONS = 16
 FAST = 1000  # a second
-QUIET_CORES = 0.2  # less than that: what was submitted is done
-QUIET_LOOK_S = 0.5
-QUIET_LIMIT_S = 120
 
 
 class Errand:
@@ -53,14 +50,6 @@ class Peers:
         for system in self.systems:
             self.http_jobs(system, True, connections=WARM_UP_CONNECTIONS, seconds=seconds)
 
-    def wait_quiet(self, system):
-        """Until nothing is left of a load that followed none of its jobs: the others are measured next."""
-        def quiet():
-            counted = system.cpu()
-            let_pass(QUIET_LOOK_S)
-            return sum(counted.used().values()) < QUIET_CORES * QUIET_LOOK_S
-        wait_until(quiet, QUIET_LIMIT_S, f"{system.name} has done all it was given")
-
     def each(self, figures, follow, **how):
         """{system: the medians of what figures(told, CPU seconds by process) gives}, all measured in turn."""
         told = {system.name: [] for system in self.systems}
@@ -70,7 +59,7 @@ class Peers:
                 load = self.http_jobs(system, follow, **how)
                 told[system.name].append(figures(load, counted.used()))
                 if not follow:
-                    self.wait_quiet(system)
+                    wait_quiet(system.name, system.cpu)  # the others are measured next
         return {name: median_of(rounds) for name, rounds in told.items()}
 
     @functools.cache

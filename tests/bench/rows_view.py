@@ -6,15 +6,17 @@ import json
 import os
 import signal
 import statistics
+import tempfile
 import time
 
 from confluent_kafka import Producer
 
 from bare_redis import bare_outcome_us, raw_redis, record_bytes
 from list_page import entries, put as put_jobs
-from measure import RATE, TYPE, median_of, metric, rounded, row, wait_until
+from measure import NAMESPACE, RATE, TYPE, median_of, rounded, row, wait_until
 from put import NOBODY, identities, put
 from records import command, event, facts
+from stack import metric
 
 PAGE_REQUESTS = 200
 RESULT_BYTES = 100
@@ -29,9 +31,9 @@ def refold(bench):
     redis = bench.stack.redis()
     redis.flushall()
     began = time.monotonic()
-    wait_until(lambda: redis.hexists("errand:view", "certificate"), 600, "the view is whole again")
+    wait_until(lambda: redis.hexists(f"{NAMESPACE}:view", "certificate"), 600, "the view is whole again")
     took = time.monotonic() - began
-    applied = sum(int(value) for value in redis.hvals("errand:view") if value.isdigit())
+    applied = sum(int(value) for value in redis.hvals(f"{NAMESPACE}:view") if value.isdigit())
     return applied, took, "s", {"keys": redis.dbsize()}
 
 
@@ -48,7 +50,7 @@ def applied(bench):
 @row("ratio <= 2")
 def recorder(bench):
     """CPU of recorder and Redis for an outcome, thousands waiting / of bare hiredis and Redis, SET and PUBLISH, 64 in a pipeline"""
-    redis, parts = bench.stack.redis(), []
+    parts = []
     template = event(facts(NOBODY, job_type=TYPE, queue="rules"), result="x" * RESULT_BYTES)
     template = template.replace(b"x" * RESULT_BYTES, json.dumps({"text": "x" * (RESULT_BYTES - 12)}).encode())
 
@@ -74,11 +76,13 @@ def redis_memory(bench):
     redis, count = bench.stack.redis(), MEMORY_JOBS
     payload = {"text": "x" * (RESULT_BYTES - len(json.dumps({"text": ""}, separators=(",", ":"))))}
     before, keys = memory_of(redis), redis.dbsize()
-    told = bench.load("--count", count, "--connections", 64, job_type="bench.echo", payload=payload, limit_s=600)
-    assert told["finished"] == count, told
+    with tempfile.NamedTemporaryFile("r") as file:
+        told = bench.load("--count", count, "--connections", 64, "--ids", file.name, job_type="bench.echo", payload=payload, limit_s=600)
+        assert told["finished"] == count, told
+        ids = [json.loads(line)["id"] for line in file]
     wait_until(lambda: redis.dbsize() <= keys + count + count // 50 + 100, 60, "only records are left")
     ours_bytes = (memory_of(redis) - before) / count
-    size, before = record_bytes(redis), memory_of(redis)
+    size, before = record_bytes(redis, ids), memory_of(redis)
     raw_redis(bench, "set", count, size)
     return ours_bytes, (memory_of(redis) - before) / count, "B", {"jobs": count, "record_bytes": size}
 

@@ -10,29 +10,24 @@ SPDX-License-Identifier: Apache-2.0
 """
 import argparse
 import contextlib
+import importlib
 import json
 import os
-import subprocess
 import time
 import traceback
 
-import requests
-
 import plot
-from measure import OVERLAY, ROOT, ROWS, Bench, allow_files, load, say, stack_with
+from measure import OVERLAY, ROOT, ROWS, Bench, allow_files, as_in_production, load, say, stack_with
+
 # Each adds its rows, in this order: those that need a quiet stack come first.
-import rows_http  # noqa: F401
-import rows_view  # noqa: F401
-import rows_kafka  # noqa: F401
-import rows_calls  # noqa: F401
-import rows_many  # noqa: F401
-import verify  # noqa: F401
-import rows_peers
+*_, rows_peers = map(importlib.import_module, (
+    "rows_http", "rows_view", "rows_kafka", "rows_calls", "rows_many", "verify", "rows_peers"))
 
 OUT = os.path.join(ROOT, "build")
 MANY = 1_000_000  # jobs, or letters, unless --many says something else
-MATTERS = {  # what --row takes besides the names of rows
-    "idle": ["idle_cpu", "pss"], "redis-memory": ["redis_memory"], "accepted-peers": ["accepted_bullmq", "accepted_restate"],
+MATTERS = {  # what --row takes besides the names of rows, and what more it takes some of them for
+    "accepted": ["accepted", "accepted_256", "accepted_off", "accepted_off_256"], "ack": ["ack", "ack_1000"],
+    "calls": ["calls", "calls_4000"], "parked": ["parked", "parked_wake"], "idle": ["idle_cpu", "pss"], "redis-memory": ["redis_memory"], "accepted-peers": ["accepted_bullmq", "accepted_restate"],
     "e2e-peers": ["e2e_bullmq", "e2e_restate", "e2e_bullmq_1000", "e2e_restate_1000"], "cpu-peers": ["cpu_bullmq", "cpu_restate"],
     "jobs": ["jobs_bullmq", "jobs_restate"]}
 WITH_TYPES = ("bench", "waiting")  # places with the types of bench.yaml
@@ -63,12 +58,17 @@ def measure_all(names, options, keep):
     """Measures these rows; returns how long each took."""
     took = {}
     for where in dict.fromkeys(ROWS[name].where for name in names):
-        with bench_at(where, options) as bench:
-            for name in [name for name in names if ROWS[name].where == where]:
-                say(f"measuring {name}")
-                began = time.monotonic()
-                keep(attempt(ROWS[name], bench))
-                took[name] = round(time.monotonic() - began)
+        here = [name for name in names if ROWS[name].where == where]
+        try:
+            with bench_at(where, options) as bench:
+                for name in here:
+                    say(f"measuring {name}")
+                    began = time.monotonic()
+                    keep(attempt(ROWS[name], bench))
+                    took[name] = round(time.monotonic() - began)
+        except Exception as error:  # no stack: the rows of other places are measured all the same
+            for name in [name for name in here if name not in took]:
+                keep(failed(ROWS[name], error))
     return took
 
 
@@ -76,9 +76,13 @@ def attempt(row, bench):
     """What a row told, or why it could not be measured: the others are, all the same."""
     try:
         return row.measure(bench)
-    except (AssertionError, OSError, subprocess.SubprocessError, requests.RequestException) as error:
-        traceback.print_exc()
-        return {"row": row.name, "target": row.target, "what": row.function.__doc__, "error": str(error)[:1000]}
+    except Exception as error:
+        return failed(row, error)
+
+
+def failed(row, error):
+    traceback.print_exception(error)
+    return {"row": row.name, "target": row.target, "what": row.function.__doc__, "error": f"{type(error).__name__}: {error}"[:1000]}
 
 
 def parsed():
@@ -87,7 +91,7 @@ def parsed():
     parser.add_argument("--raw", default=os.path.join(ROOT, "build/release/bench"), help="the raw tools")
     parser.add_argument("--peers", action="store_true", help="the rows against other systems, instead of the others")
     parser.add_argument("--broker", choices=("apache", "embedded"), default="apache", help="embedded: rows about requests only")
-    parser.add_argument("--row", action="append", choices=[*ROWS, *MATTERS], help="only this row, or those of a matter (as often as you like)")
+    parser.add_argument("--row", action="append", choices=list(dict.fromkeys([*ROWS, *MATTERS])), help="only this row, or those of a matter (as often as you like)")
     parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of a pair; the median counts")
     parser.add_argument("--many", type=int, default=MANY, help="jobs and letters of the rows about a million; others shrink alike")
@@ -102,9 +106,7 @@ def parsed():
 
 def main():
     options = parsed()
-    # A broker as in production: the whole compiler, which the broker of `errand up` does without.
-    os.environ.setdefault("KAFKA_HEAP_OPTS", "-Xms1g -Xmx1g")
-    os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseG1GC")
+    as_in_production()
     allow_files()
     names = options.row or [name for name, row in ROWS.items()
                             if (row.where == "peers") == options.peers and (row.embedded or options.broker == "apache")]

@@ -18,7 +18,7 @@ import time
 
 import confluent_kafka
 
-from measure import NAMESPACE, PAYLOAD, ROOT, ROWS, row, stack_with, wait_until
+from measure import NAMESPACE, PAYLOAD, ROOT, ROWS, as_in_production, row, stack_with, wait_until
 from put import NOBODY, identities, put
 from records import command, event, facts
 
@@ -112,6 +112,7 @@ def main():
     parser.add_argument("--many", type=int, default=MANY)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
+    as_in_production()
     arguments.stack = argparse.Namespace(bin_folder=arguments.bin)
     print(json.dumps(ROWS["verify"].measure(arguments)))
 
