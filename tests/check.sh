@@ -32,7 +32,7 @@ format() {
 }
 
 scripts() {
-    { files '*.sh' '.ci/run'; } | xargs -r shellcheck
+    { files '*.sh' '.ci/run'; } | xargs -r shellcheck && files '*.py' | xargs -r pyflakes3
 }
 
 tidy() {

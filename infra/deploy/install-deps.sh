@@ -12,7 +12,7 @@ declare -A sets=(
     [unit]="libcmocka-dev python3 openssl"
     [test]="libcmocka-dev python3 python3-venv default-jre-headless maven ca-certificates curl clang libclang-rt-dev
         groff-base zsh fish systemd chromium-headless-shell"
-    [check]="libcmocka-dev python3 git clang clang-format clang-tidy shellcheck universal-ctags gcovr"
+    [check]="libcmocka-dev python3 git clang clang-format clang-tidy shellcheck pyflakes3 universal-ctags gcovr"
     [bench]="wrk valgrind linux-perf"
     [peers]="npm"
     [bare]="debootstrap"
