@@ -4,7 +4,7 @@ SPDX-License-Identifier: Apache-2.0
 """
 import statistics
 
-from chaos import ACK_MS_MAX, RATE_PROMISED, RECOVERY_S, SLACK_MS, STOP_S, percentile, told
+from chaos import ACK_MS_MAX, RATE_PROMISED, RECOVERY_S, SLACK_MS, STOP_S, percentile, refused_without_need, told
 
 LOOK_EVERY_S = 2
 COMPARED_MIN = 3  # looks on either side: fewer lives differ by their lengths
@@ -41,12 +41,12 @@ def slow_in(world, daemons):
             lines.append(f"{entry['fault']}: a job took {entry['longest_ms']} ms")
         if what == "kill" and name.startswith("broker-") and "+" not in name and entry["ack_ms"] > ACK_MS_MAX + SLACK_MS:
             lines.append(f"{entry['fault']}: an answer took {entry['ack_ms']} ms")
-    return lines
+    return lines + [f"{fault}: {count} submissions were not accepted" for fault, count in refused_without_need(world["felt"]).items()]
 
 
 def new_world(name):
     return {"world": name, "rounds": 0, **dict.fromkeys(SUMS, 0), "found": {}, "not_judged": [], "rates": [], "done": {}, "felt": [],
-            "memory": [], "steady": [], "grown": [], "slow": [], "seconds": 0}
+            "memory": [], "steady": [], "grown": [], "slow": [], "unbalanced": [], "seconds": 0}
 
 
 def add(world, verdict):
@@ -66,12 +66,12 @@ def add_faults(world, chaos, calm):
 
 
 def by_fault(world):
-    """Of each kind of fault: how often it was done, how often by itself, and for these how long it was felt, how long the longest job and
-    the longest answer to a submission took (p50 and p99 in ms)."""
+    """Of each kind of fault: how often it was done, how often by itself, and for these how many submissions were not accepted, how long it
+    was felt, how long the longest job and the longest answer to a submission took (p50 and p99 in ms)."""
     rows = []
     for name, times in sorted(world["done"].items()):
         entries = [entry for entry in world["felt"] if entry["fault"] == name]
-        rows.append({"fault": name, "times": times, "alone": len(entries), **{
+        rows.append({"fault": name, "times": times, "alone": len(entries), "refused": sum(entry["refused"] for entry in entries), **{
             f"{key}_p{share}": percentile([entry[key + "_ms"] for entry in entries], share / 100)
             for key in ("felt", "longest", "ack") for share in (50, 99)}})
     return rows
@@ -79,7 +79,8 @@ def by_fault(world):
 
 def is_good(report):
     def is_clean(world):
-        return not (world["found"] or world["grown"] or world["slow"] or world["not_judged"]) and world["jobs"] > 0
+        wrong = any(world[what] for what in ("found", "grown", "slow", "unbalanced", "not_judged"))
+        return not wrong and world["jobs"] > 0
     return report["error"] is None and len(report["worlds"]) > 0 and all(is_clean(world) for world in report["worlds"])
 
 
@@ -89,12 +90,13 @@ def world_text(world):
              f"jobs {world['jobs']}, faults {world['faults']}, reads {world['reads']}, calls {world['calls']}",
              f"found: {world['found'] or 'nothing'}; not judged: {', '.join(world['not_judged']) or 'nothing'}; "
              f"repeated calls {world['repeats']} of at most {world['repeats_bound']}",
-             f"slower than promised: {'; '.join(world['slow']) or 'nothing'}", "",
-             f"{'fault':54} {'times':>5} {'alone':>5} {'felt for, s':>15} {'longest job, s':>15} {'longest answer':>15}",
-             f"{'':54} {'':5} {'':5} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7}"]
+             f"slower than promised, or refused without need: {'; '.join(world['slow']) or 'nothing'}",
+             f"the books of all rounds, and once more with a view made anew: {'; '.join(world['unbalanced']) or 'balanced'}", "",
+             f"{'fault':54} {'times':>5} {'alone':>5} {'refused':>7} {'felt for, s':>15} {'longest job, s':>15} {'longest answer':>15}",
+             f"{'':54} {'':5} {'':5} {'':7} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7} {'p50':>7} {'p99':>7}"]
     for row in world["by_fault"]:
         figures = [row[f"{key}_p{share}"] / 1000 for key in ("felt", "longest", "ack") for share in (50, 99)]
-        lines.append(f"{row['fault']:54} {row['times']:5} {row['alone']:5} " + " ".join(
+        lines.append(f"{row['fault']:54} {row['times']:5} {row['alone']:5} {row['refused'] if row['alone'] else '-':>7} " + " ".join(
             f"{figure:7.2f}" if row["alone"] else f"{'-':>7}" for figure in figures))
     compared = "" if len(world["memory"]) // 2 >= COMPARED_MIN else " (too few rounds to compare them: the steady load alone)"
     lines += ["", f"grown: {'; '.join(world['grown']) or 'none'}{compared}", "", f"{'daemon':12} PSS KiB (open files), after each round"]

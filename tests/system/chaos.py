@@ -14,6 +14,7 @@ import uuid
 
 import processes
 from load import Load
+from moments import now_ms
 from stack import TERMINAL
 from waiting import wait_until
 
@@ -29,6 +30,7 @@ KINDS = [
 ]
 # What a client may be told whatever dies; 0 is a connection that broke. Whether a 404 or 410 is right is the checker's.
 HONEST = {"submitted": {0, 200, 202, 429, 503}, "read": {0, 200, 304, 404, 410, 429, 503}}
+TOLD = {200, 404, 410}  # what a read may say once nothing dies any more
 GRACE = "3s"  # after who died is back: what a rebalance hands on has two seconds to end, and no call of these takes as long
 PLAIN = 2  # so many of them, the first ones, are done at once: how late they end tells how long a fault was felt
 STOP_S = 5  # longer than the session of a worker on a broker of our own, which is 4 s
@@ -41,16 +43,12 @@ RECOVERY_S = 10  # so long, at most, takes a job whose daemon dies
 ACK_MS_MAX = 5000
 RATE = 320  # jobs/s that the loads offer where a promise says that it is kept under 300
 RATE_PROMISED = 300  # what the report of a long run, on a machine of its own, breaks with less than
-RATE_MIN = 240  # on a machine that others use as well, the loads may come later with some; with less than this, a test means nothing
+RATE_MIN = 240  # on a machine that others use as well, the loads may come later with some; with less, no verdict means anything
 # What a machine may add to a promised bound on which brokers, daemons and the load share two cores: what is measured is when a
 # client of the same machine was told.
 SLACK_MS = 2000
 USUAL_MS = 1000  # a plain job that takes longer has felt something
 UNDER_WAY_MS = 1000  # a plain job that was submitted so long before a fault may still have been under way
-
-
-def now_ms():
-    return int(time.time() * 1000)
 
 
 def percentile(values, share):
@@ -106,6 +104,7 @@ class Chaos:
         self.stack = stack
         self.since = since
         self.folder = folder
+        self.rate_min = RATE_MIN if rate >= RATE else 0
         self.chance = random.Random(seed)
         self.faults = []
         self.others = []  # what clients beside the loads, and the test itself, wrote down
@@ -122,7 +121,8 @@ class Chaos:
         return self
 
     def end_loads(self):
-        """They have lasted long enough: nothing more is submitted."""
+        """They have lasted long enough, and until now: nothing more is submitted."""
+        assert all(load.process.poll() is None for load in self.loads), "a load ended before what it was for"
         for load in self.loads:
             load.end()
 
@@ -290,7 +290,8 @@ class Chaos:
         return lines
 
     def verdict(self, *options):
-        """Heals, lets what was accepted come to its end, reads, and judges; returns the verdict."""
+        """Heals, lets what was accepted come to its end, reads, and judges; returns the verdict. The load must have been one."""
+        assert self.rate() >= self.rate_min
         for name in self.stack.status():
             if not name.startswith(("broker", "redis")):
                 wait_until(lambda name=name: self.stack.is_ready(name), 60, f"{name} is ready")
@@ -300,13 +301,16 @@ class Chaos:
         assert not wrong, wrong[:5]
 
         def judged():
-            """What is read last is judged with the rest."""
-            lines.extend(self.read_again())
-            return judge(self.stack, path, lines, self.ledger(), "--grace", GRACE, *self.since, *options)
-        verdict, end = judged(), time.monotonic() + DRAIN_S
-        while found(verdict) and set(found(verdict)) <= {"lost", "view"} and time.monotonic() < end:  # not all has ended yet
+            """What is read last is judged with the rest; and of how many jobs nothing was told."""
+            last = self.read_again()
+            lines.extend(last)
+            return (judge(self.stack, path, lines, self.ledger(), "--grace", GRACE, *self.since, *options),
+                    sum(line["status"] not in TOLD for line in last))
+        (verdict, untold), end = judged(), time.monotonic() + DRAIN_S
+        while (untold or found(verdict)) and set(found(verdict)) <= {"lost", "view"} and time.monotonic() < end:  # not all has ended yet
             self.let_run(LOOK_EVERY_S)
-            verdict = judged()
+            verdict, untold = judged()
+        assert not untold, f"{untold} jobs are not told of, now that all is over"
         assert self.since or not verdict["foreign"], f"{verdict['foreign']} records and calls are of no job that anybody submitted"
         return verdict
 
@@ -333,17 +337,25 @@ class Chaos:
     def felt(self):
         """For every fault, how plain jobs felt it: what was done to whom, the longest that one took which was under way or submitted
         then, how long it was felt, from the begin to the end of the last one that was submitted after it and took more than a second,
-        and the longest that a client waited for the answer to a submission. One that nobody saw end has taken until now; who was
-        under way when the next fault began counts for that one."""
+        the longest that a client waited for the answer to a submission, and how many of these were not accepted. One that nobody saw
+        end has taken until now; who was under way when the next fault began counts for that one."""
         lives, answers, now, felt = self.lives(), self.answers(), now_ms(), []
         for fault, after in zip(self.faults, [*self.faults[1:], None]):
             begin, end = fault["begin"], min(fault["end"] + 20_000, after["begin"] - UNDER_WAY_MS if after else now)
             near = [(at, done or now) for at, done in lives if begin - UNDER_WAY_MS <= at <= end]
+            told_then = [(accepted, took_ms) for at, accepted, took_ms in answers if begin - UNDER_WAY_MS <= at <= end]
             felt.append({
                 "fault": told(fault), "longest_ms": max((done - at for at, done in near), default=0),
                 "felt_ms": max((done - begin for at, done in near if at > begin and done - at > USUAL_MS), default=0),
-                "ack_ms": max((took_ms for at, _, took_ms in answers if begin - UNDER_WAY_MS <= at <= end), default=0)})
+                "ack_ms": max((took_ms for _, took_ms in told_then), default=0),
+                "refused": sum(not accepted for accepted, _ in told_then)})
         return felt
+
+
+def refused_without_need(felt):
+    """{fault: how many submissions were not accepted} of the faults of neither gateway nor broker: what else dies keeps no job out."""
+    return {one["fault"]: one["refused"] for one in felt
+            if one["refused"] and not any(name in one["fault"] for name in ("gateway", "broker", "power"))}
 
 
 def found(verdict):

@@ -7,15 +7,11 @@ import hashlib
 import http.client
 import itertools
 import json
-import time
 
+from moments import now_ms
 from stack import TERMINAL
 
 CLOSED = (http.client.RemoteDisconnected, http.client.IncompleteRead, http.client.BadStatusLine, ConnectionResetError, BrokenPipeError)
-
-
-def now_ms():
-    return int(time.time() * 1000)
 
 
 class Client:

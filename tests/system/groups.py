@@ -4,20 +4,16 @@ hold is known, to the millisecond, and so is how far behind a group is.
 SPDX-License-Identifier: Apache-2.0
 """
 import itertools
-import time
 
 import confluent_kafka
 from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
+from moments import now_ms
 from waiting import wait_until
 
 NUMBERS = itertools.count(1)
 DEADLINE_S = 20  # for one answer of the broker
-
-
-def now_ms():
-    return int(time.time() * 1000)
 
 
 def members(stack, group):

@@ -12,6 +12,7 @@ BESIDE_A_CONNECTION = 4 * KIB  # what we and libmicrohttpd keep of it beside its
 SURPLUS = 128  # connections beyond connections_max
 KEPT_TWICE = 2  # what waits for Kafka is ours, for another try, and librdkafka's
 UNEVEN = 1.5  # what the allocator keeps of what came and went
+OF_OPERATORS = {"connections_max": 64, "senders": 64, "body_max": 4 * KIB}  # what a daemon without clients listens for
 FETCHED = {"worker": 16 * MIB, "recorder": 32 * MIB, "delayer": 8 * MIB}  # FETCH_BYTES_MAX: read ahead of what is taken
 
 
@@ -55,3 +56,10 @@ class Watch(Beside):
 
     def judge(self):
         assert {name: self.stack.pid(name) for name in self.pids} == self.pids, "none has ended and been started again"
+
+    def assert_bounded(self, limits):
+        """None took more than its limits allow: `limits` are those of bound(), as far as clients come in the gateway's."""
+        for name, most in self.most.items():
+            kind = name.rpartition("-")[0]
+            limit = bound(kind, limits if kind == "gateway" else limits | OF_OPERATORS)
+            assert most <= limit, f"{name}: {most / MIB:.0f} MiB, at most {limit / MIB:.0f} are allowed"

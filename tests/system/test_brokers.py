@@ -9,7 +9,8 @@ import pytest
 from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 
 import processes
-from chaos import ACK_MS_MAX, RATE, RATE_MIN, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, now_ms, percentile
+from chaos import ACK_MS_MAX, RATE, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, percentile
+from moments import now_ms
 from waiting import wait_until
 
 pytestmark = pytest.mark.alone
@@ -101,7 +102,6 @@ def test_brokers_are_killed_one_by_one_and_all_and_stopped(cluster, tmp_path):
         chaos.end_loads()
     assert_clean(chaos.verdict())
     print(f"{chaos.rate():.0f} jobs/s")
-    assert chaos.rate() >= RATE_MIN
     for fault, until_ms in deaths:
         assert_every_one_was_acknowledged_in_time(chaos, fault, until_ms)
 

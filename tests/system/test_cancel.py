@@ -9,11 +9,11 @@ import signal
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
-from datetime import datetime
 
 import pytest
 import requests
 
+from moments import instant
 from stack import TERMINAL, headers_of
 from waiting import wait_until
 
@@ -33,10 +33,6 @@ def cancelled(stack, job_id, **params):
     assert answer.json()["state"] == "cancelled"
     assert stack.get(job_id) == answer.json(), "a read tells the same"
     return answer.json()
-
-
-def instant(text):
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def identity(job):

@@ -8,7 +8,7 @@ import signal
 import pytest
 
 import processes
-from chaos import RATE, RATE_MIN, RECOVERY_S, STOP_S, Chaos, assert_clean, mark, submit_told
+from chaos import RATE, RECOVERY_S, STOP_S, Chaos, assert_clean, mark, refused_without_need, submit_told
 from groups import members
 from guests import Guests
 from stack import NAMESPACE
@@ -28,6 +28,7 @@ def assert_recovered(chaos, limit_s):
     felt = chaos.felt()
     print({one["fault"]: one["longest_ms"] for one in felt}, f"{chaos.rate():.0f} jobs/s")
     assert max(one["longest_ms"] for one in felt) <= limit_s * 1000, felt
+    assert not refused_without_need(felt)
 
 
 # proves P-2, P-21, P-35, P-53
@@ -37,12 +38,15 @@ def test_daemons_are_killed_and_stopped_one_by_one_and_all_of_a_kind(swift_stack
         for kill in (["worker-1"], ["recorder-1", "delayer-1"], ["worker-1", "worker-2"], ["gateway-1"], DAEMONS):
             chaos.kill(*kill)
             chaos.let_recover(RECOVERY_S)
-        for stopped in (["worker-2"], ["gateway-1", "recorder-1", "delayer-1"], ["worker-1", "worker-2"]):
+        with chaos.stopped("worker-2"):
+            wait_until(lambda: members(swift_stack, f"{NAMESPACE}.worker.probe") == {"worker-1"}, 20, "the other one does it all")
+            chaos.let_run(1, 2)
+        chaos.let_recover(RECOVERY_S)
+        for stopped in (["gateway-1", "recorder-1", "delayer-1"], ["worker-1", "worker-2"]):
             chaos.stop(*stopped, for_s=STOP_S)
             chaos.let_recover(RECOVERY_S)
         chaos.end_loads()
     assert_clean(chaos.verdict())
-    assert chaos.rate() >= RATE_MIN
     assert_recovered(chaos, RECOVERY_S)
 
 
@@ -68,13 +72,12 @@ def test_work_goes_on_with_the_sessions_of_other_brokers(swift_stack, tmp_path):
             chaos.let_recover(USUAL_RECOVERY_S)
         chaos.end_loads()
     assert_clean(chaos.verdict())
-    assert chaos.rate() >= RATE_MIN
     assert_recovered(chaos, USUAL_RECOVERY_S)
 
 
 # proves P-2, P-53
 def test_recorder_and_delayer_wake_beside_those_who_took_over(swift_stack, tmp_path):
-    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=60, seed=SEED + 4, since=mark(swift_stack, tmp_path))
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=120, seed=SEED + 4, since=mark(swift_stack, tmp_path))
     with Guests(swift_stack, "recorder-1") as recorders, Guests(swift_stack, "delayer-1") as delayers, chaos:
         guests = {f"{NAMESPACE}.recorder": {recorders.come()[0]}, f"{NAMESPACE}.delayer": {delayers.come()[0]}}
         both = {group: {*names, f"{group.rpartition('.')[2]}-1"} for group, names in guests.items()}
@@ -90,13 +93,12 @@ def test_recorder_and_delayer_wake_beside_those_who_took_over(swift_stack, tmp_p
         wait_members(both)
         chaos.end_loads()
     assert_clean(chaos.verdict())
-    assert chaos.rate() >= RATE_MIN
     assert_recovered(chaos, RECOVERY_S)
 
 
 # proves P-9, P-52, P-53
 def test_redis_is_emptied_killed_set_back_and_silent(swift_stack, tmp_path):
-    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=45, seed=SEED + 1, since=mark(swift_stack, tmp_path))
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=90, seed=SEED + 1, since=mark(swift_stack, tmp_path))
     with chaos:
         chaos.flushall()
         chaos.let_run(2, 4)
@@ -126,7 +128,6 @@ def test_redis_is_emptied_killed_set_back_and_silent(swift_stack, tmp_path):
         chaos.stop("redis", for_s=10)
         chaos.end_loads()
     assert_clean(chaos.verdict())
-    assert chaos.rate() >= RATE_MIN
     refused = [line for line in chaos.history() if line["do"] == "submitted" and line["status"] != 202]
     assert not refused, f"submissions go on: {refused[:3]}"
     chaos.flushall()  # and with no load at all
@@ -136,11 +137,10 @@ def test_redis_is_emptied_killed_set_back_and_silent(swift_stack, tmp_path):
 # proves P-2, P-35, P-53
 def test_the_power_is_cut_and_everything_is_as_it_was(swift_stack, tmp_path):
     """Broker, Redis and supervisor are killed with the rest; their disks stay."""
-    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=35, seed=SEED + 2, since=mark(swift_stack, tmp_path))
+    chaos = Chaos(swift_stack, tmp_path, RATE, duration_s=90, seed=SEED + 2, since=mark(swift_stack, tmp_path))
     with chaos:
         chaos.let_run(2, 4)
         chaos.cut_power()
         chaos.let_run(2, 4)
         chaos.end_loads()
     assert_clean(chaos.verdict())
-    assert chaos.rate() >= RATE_MIN

@@ -6,8 +6,8 @@ import hashlib
 import json
 import re
 import time
-from datetime import datetime
 
+from moments import instant
 from stack import headers_of
 from waiting import wait_until
 
@@ -50,7 +50,7 @@ def test_a_finished_job_has_one_key_that_goes_when_the_job_is_forgotten(stack):
     wait_until(lambda: redis.exists(kept), 10, "the record is in the view")
     assert redis.getrange(kept, 0, 0) == b"S"
     assert not redis.exists(f"errand:c:{identity}") and not redis.exists(f"errand:g:{identity}")
-    forgotten = datetime.fromisoformat(job["expires_at"].replace("Z", "+00:00")).timestamp()
+    forgotten = instant(job["expires_at"])
     assert abs(redis.pexpiretime(kept) / 1000 - forgotten) < 0.002
 
 

@@ -6,10 +6,10 @@ SPDX-License-Identifier: Apache-2.0
 import os
 import signal
 import time
-from datetime import datetime
 
 import pytest
 
+from moments import instant
 from records import committed
 from stack import headers_of
 from waiting import wait_until
@@ -19,10 +19,6 @@ pytestmark = pytest.mark.alone
 PAYLOAD = {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]}
 DELAYS_S = [0.5, 1, 1.5, 2.5, 4, 6, 9, 12, 15, 20, 30]
 LATE_S_MAX = 0.25
-
-
-def instant(text):
-    return datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp()
 
 
 def assert_on_time(job):

@@ -4,7 +4,8 @@ SPDX-License-Identifier: Apache-2.0
 """
 import json
 
-from groups import Scene, now_ms
+from groups import Scene
+from moments import now_ms
 from waiting import wait_until
 
 

@@ -14,7 +14,8 @@ import time
 import pytest
 
 from confluent_kafka import TopicPartition
-from groups import Scene, now_ms
+from groups import Scene
+from moments import now_ms
 from stack import headers_of
 from test_json import check as schema_check
 from test_metrics import value

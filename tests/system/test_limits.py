@@ -4,7 +4,6 @@ held: they spend no attempt and stand in nobody's way.
 
 SPDX-License-Identifier: Apache-2.0
 """
-import datetime
 import json
 import re
 import time
@@ -12,6 +11,7 @@ import time
 import pytest
 import requests
 
+from moments import instant
 from stack import headers_of
 from waiting import wait_until
 
@@ -84,10 +84,6 @@ def workers_of(stack, ids):
             if headers_of(record).get("ce_subject") in ids and headers_of(record)["ce_type"].endswith("succeeded")}
 
 
-def instant_ms(text):
-    return datetime.datetime.fromisoformat(text.replace("Z", "+00:00")).timestamp() * 1000
-
-
 def open_the_circuit(stack):
     """The target fails until both workers know that its circuit is open; returns the jobs that did it."""
     stack.simulator("PUT", "/control", json={"simulate": "status=503", "match": "/quotes"})
@@ -121,7 +117,7 @@ def test_a_target_that_fails_is_left_alone_until_it_recovers(fleet, tmp_path):
     for job in wait_until(held, 10, "all jobs are held"):
         assert job["error"]["code"] == "target_held" and job["error"]["class"] == "hold"
         assert "target frail: circuit" in job["error"]["detail"]
-        assert instant_ms(job["next_at"]) > instant_ms(job["created_at"])
+        assert instant(job["next_at"]) > instant(job["created_at"])
         assert job["error"]["detail"].endswith(f"; held until {job['next_at']}")
     first = wait_until(lambda: fleet.get(line[0])["state"] == "held" and fleet.get(line[0]), 10, "so is who is first in line")
     assert first["error"]["code"] == "target_held" and first["attempt"] == 1
@@ -133,7 +129,7 @@ def test_a_target_that_fails_is_left_alone_until_it_recovers(fleet, tmp_path):
 
     ended = fleet.wait(hurried["id"])
     assert ended["state"] == "expired", "it was not called, and ended at its last moment"
-    late_ms = instant_ms(ended["finished_at"]) - instant_ms(ended["deadline"])
+    late_ms = 1000 * (instant(ended["finished_at"]) - instant(ended["deadline"]))
     assert 0 <= late_ms < 1000
 
     wait_until(lambda: len(calls_of(fleet, "/quotes/any") + calls_of(fleet, "/quotes/wilde")) > before, 20, "a probe is made")

@@ -14,7 +14,8 @@ import uuid
 
 import pytest
 
-from chaos import assert_clean, judge, now_ms
+from chaos import assert_clean, judge
+from moments import now_ms
 from stack import headers_of
 from waiting import wait_until
 

@@ -7,16 +7,18 @@ import pytest
 import requests
 
 from beside import Beside
-from chaos import RATE
+from chaos import RATE, Chaos, assert_clean
 from crowd import Crowd
-from load import Load, assert_all_succeed
-from memory import KIB, MIB, Watch, bound
+from memory import KIB, MIB, Watch
 from waiting import wait_until
 
 pytestmark = pytest.mark.loaded
 
 DAEMONS = ("gateway-1", "worker-1", "recorder-1", "delayer-1")
-LIMITS = {"send_queue": 2 * MIB, "connection_pool": 24 * KIB, "body_max": 132 * KIB, "senders": 8}
+LIMITS = {"send_queue": 2 * MIB, "connection_pool": 24 * KIB, "body_max": 132 * KIB, "senders": 8, "held_max": 4 * MIB,
+          "in_flight": 0, "response_max": 0, "batch_max": 512 * KIB, "consumers": 7, "partitions": 7 * 2 * 8}
+KINDS = [("probe.quick", {"subject": "a crowd", "seed": 1}, [], 1.0)]  # calls nobody
+SEED = 61
 CROWD = 10_000
 SURPLUS = 64  # connections beyond connections_max that are held a while, to be told so
 TYPES = b"GET /v1/types HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -62,11 +64,11 @@ def test_ten_thousand_connections_below_the_limit_and_beyond_it(fresh_stack, swi
     limits = LIMITS | {"connections_max": connections_max}
     stack = fresh_stack("apache", programs=swift_bin, config={
         "kafka": {"send_queue": limits["send_queue"]},
+        "worker": {"held_max": limits["held_max"]},
         "gateway": {"connections_max": connections_max, "body_max": "132KiB", "header_timeout": "60s"}})
     host, port = stack.url.removeprefix("http://").rsplit(":", 1)
-    load = Load(stack, "probe.quick", {"subject": "a crowd", "seed": 1}, tmp_path / "ids", rate=RATE, duration_s=60)
-    load.wait_accepted(10)
-    with Watch(stack, DAEMONS) as memory:
+    chaos = Chaos(stack, tmp_path, RATE, duration_s=120, seed=SEED, kinds=KINDS)
+    with chaos, Watch(stack, DAEMONS) as memory:
         with Health(stack), Crowd((host, int(port)), CROWD) as crowd:
             held = min(CROWD, connections_max + SURPLUS)
             wait_until(lambda: crowd.look() or len(crowd.open) <= held, 20, "those beyond the limit are closed")
@@ -80,10 +82,8 @@ def test_ten_thousand_connections_below_the_limit_and_beyond_it(fresh_stack, swi
                 assert int(answer.headers["Retry-After"]) >= 1
             else:
                 assert set(told) == {200}
-        wait_until(lambda: stack.post({"type": "probe.quick", "payload": {"subject": "x", "seed": 1}}).status_code == 202,
-                   10, "there is room again")
-    load.end()
-    limit = bound("gateway", limits)
-    print({name: most // MIB for name, most in memory.most.items()}, limit // MIB)
-    assert memory.most["gateway-1"] <= limit, f"{memory.most['gateway-1'] / MIB:.0f} MiB, at most {limit / MIB:.0f} are allowed"
-    assert_all_succeed(stack, load.finish())
+        wait_until(lambda: chaos.ask().status_code == 202, 10, "there is room again")
+        chaos.end_loads()
+    print({name: most // MIB for name, most in memory.most.items()}, f"{chaos.rate():.0f} jobs/s")
+    memory.assert_bounded(limits)
+    assert_clean(chaos.verdict())

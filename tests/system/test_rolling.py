@@ -14,10 +14,10 @@ import time
 import pytest
 
 import processes
-from chaos import KINDS, RATE, RATE_MIN, Chaos, assert_clean, mark
+from chaos import KINDS, RATE, Chaos, assert_clean, mark
 from client import Client
+from moments import instant
 from stack import TERMINAL
-from test_delays import instant
 from waiting import wait_until
 
 pytestmark = pytest.mark.loaded
@@ -113,7 +113,6 @@ def test_every_daemon_is_restarted_under_load_and_nobody_notices(swift_stack, tm
     wrong = [line for line in told if not 0 < line["status"] < 500]
     assert not wrong, f"{len(wrong)} of {len(told)}: {wrong[:5]}"
     assert_clean(verdict)
-    assert chaos.rate() >= RATE_MIN
     assert longest_ms <= DELAYED_MAX_S * 1000 and max(late_s) <= DELAYED_MAX_S
 
 

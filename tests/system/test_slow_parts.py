@@ -11,7 +11,7 @@ import requests
 from beside import Beside
 from chaos import RATE, Chaos, assert_clean, submit_told
 from load import Load
-from memory import KIB, MIB, Watch, bound
+from memory import KIB, MIB, Watch
 from slow_kafka import SlowKafka
 from waiting import wait_until
 
@@ -31,7 +31,6 @@ PARTITIONS = 8
 LIMITS = {"send_queue": 2 * MIB, "connections_max": 2000, "senders": HEAVY_SENDERS + 4, "connection_pool": 24 * KIB, "body_max": 132 * KIB,
           "held_max": 4 * MIB, "in_flight": 100, "response_max": 64 * KIB, "batch_max": 512 * KIB, "consumers": 1,
           "partitions": TOPICS * PARTITIONS}
-OF_OPERATORS = LIMITS | {"connections_max": 64, "senders": 64, "body_max": 4 * KIB}  # what a daemon without clients listens for
 CONFIG = {
     "kafka": {"send_queue": LIMITS["send_queue"]},
     "gateway": {"connections_max": LIMITS["connections_max"], "body_max": LIMITS["body_max"]},
@@ -136,10 +135,7 @@ def test_an_overload_is_told_is_bounded_and_passes(far_stack, tmp_path):
         chaos.end_loads()
     assert not prober.wrong, prober.wrong[:3]
     print(prober.refused, {name: most // MIB for name, most in memory.most.items()})
-    for name, most in memory.most.items():
-        kind = name[:-2]
-        limit = bound(kind, LIMITS if kind == "gateway" else OF_OPERATORS)
-        assert most <= limit, f"{name}: {most / MIB:.0f} MiB, at most {limit / MIB:.0f} are allowed"
+    memory.assert_bounded(LIMITS)
     chaos.others += prober.lines + [json.loads(line) for line in (tmp_path / "history-heavy").read_text().splitlines()]
     assert_clean(chaos.verdict())
     print(f"{chaos.rate():.0f} jobs/s")

@@ -3,7 +3,6 @@ what had finished is not.
 
 SPDX-License-Identifier: Apache-2.0
 """
-import datetime
 import json
 import os
 import re
@@ -14,8 +13,9 @@ import time
 import pytest
 
 import processes
-from chaos import assert_clean, judge, now_ms, submit_told
+from chaos import assert_clean, judge, submit_told
 from load import Load, assert_all_succeed, submit_many
+from moments import instant, now_ms
 from stack import SANITIZER_OPTIONS, headers_of
 from waiting import wait_until
 
@@ -61,7 +61,7 @@ class Judged:
         for line in self.stack.all_logs().splitlines():
             told = json.loads(line) if line.startswith("{") else {}
             if re.match(r"worker-\d ended with signal|child \d+ ended \(", told.get("msg", "")):
-                at = round(datetime.datetime.fromisoformat(told["ts"].replace("Z", "+00:00")).timestamp() * 1000)
+                at = round(instant(told["ts"]) * 1000)
                 if at >= since:
                     self.lines.append({"do": "fault", "what": "crash", "name": told["msg"].split(" ended")[0], "begin": at, "end": at})
 

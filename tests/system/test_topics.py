@@ -8,7 +8,8 @@ import subprocess
 
 from confluent_kafka.admin import AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, ResourceType
 
-from groups import DEADLINE_S, Scene, now_ms
+from groups import DEADLINE_S, Scene
+from moments import now_ms
 from waiting import wait_until
 
 

@@ -4,9 +4,9 @@ is judged bad, for that reason.
 SPDX-License-Identifier: Apache-2.0
 """
 import json
-import time
 
 from load import Load
+from moments import now_ms
 from stack import TERMINAL
 from waiting import wait_until
 
@@ -38,10 +38,6 @@ def judge(stack, path, lines, *options):
 
 def found(verdict):
     return {kind: count for kind, count in verdict["counts"].items() if count}
-
-
-def now_ms():
-    return int(time.time() * 1000)
 
 
 def fault(what, name):
