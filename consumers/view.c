@@ -47,6 +47,7 @@ struct reading {
     view_fn fn;
     view_claim_fn claim_fn;
     void *arg;
+    unsigned left; /* answers that are to come, in any order: Redis may refuse some, and at once */
     bool ours;
     struct envelope_record *from_command, *from_events;
     struct view_answer answer;
@@ -81,6 +82,8 @@ static struct envelope_record *read_record(struct span bytes)
 
 static void finish(struct reading *reading)
 {
+    if (--reading->left > 0)
+        return;
     if (reading->claim_fn)
         reading->claim_fn(reading->arg, reading->ours, &reading->answer);
     else
@@ -95,6 +98,7 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
     struct reading *reading = arg;
     if (code || redis_reply_count(reply) != 3) {
         reading->answer.code = ERR_VIEW_UNAVAILABLE;
+        finish(reading);
         return;
     }
     reading->from_command = read_record(redis_reply_text(redis_reply_at(reply, 0)));
@@ -105,6 +109,7 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
         reading->answer.record = &reading->from_command->record;
     if (!reading->claim_fn)
         read_claim(redis_reply_text(redis_reply_at(reply, 2)), &reading->answer);
+    finish(reading);
 }
 
 bool view_is_certified(const struct view_options *use, struct span certificate)
@@ -156,7 +161,7 @@ static void read_all(struct reading *reading, const struct id *id)
 void view_read(struct view *view, const struct id *id, view_fn fn, void *arg)
 {
     struct reading *reading = MEM_NEW(*reading);
-    *reading = (struct reading){ .view = view, .fn = fn, .arg = arg };
+    *reading = (struct reading){ .view = view, .fn = fn, .arg = arg, .left = 2 };
     read_all(reading, id);
 }
 
@@ -172,20 +177,20 @@ static void claim_text(struct buf *out, const uint8_t fingerprint[JOB_FINGERPRIN
 static void on_claimed(void *arg, enum err_code code, const struct redis_reply *reply)
 {
     struct reading *reading = arg;
-    if (code) {
+    if (code)
         reading->answer.code = ERR_VIEW_UNAVAILABLE;
-        return;
-    }
-    reading->ours = redis_reply_type(reply) == REDIS_NIL;
-    if (!reading->ours)
+    else if (redis_reply_type(reply) == REDIS_NIL)
+        reading->ours = true;
+    else
         read_claim(redis_reply_text(reply), &reading->answer);
+    finish(reading);
 }
 
 void view_claim(struct view *view, const struct id *id, const struct view_claim *claim,
                 view_claim_fn fn, void *arg)
 {
     struct reading *reading = MEM_NEW(*reading);
-    *reading = (struct reading){ .view = view, .claim_fn = fn, .arg = arg };
+    *reading = (struct reading){ .view = view, .claim_fn = fn, .arg = arg, .left = 3 };
     struct buf key = BUF_INIT(KEY_BYTES_MAX);
     struct buf value = BUF_INIT(128);
     key_of(view, VIEW_KEY, id, &key);
