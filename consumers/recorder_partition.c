@@ -4,6 +4,7 @@
 #include "consumers/recorder_internal.h"
 #include "infra/clock.h"
 #include "schemas/mem.h"
+#include "schemas/mutant.h"
 #include "schemas/view.h"
 
 #include <assert.h>
@@ -172,6 +173,14 @@ static bool is_gap(struct recorder_partition *partition, int64_t offset)
     return true;
 }
 
+/* A producer's clock that is ahead, or a time that is none, holds nothing up. */
+static int64_t due_at(const struct recorder *recorder, int64_t timestamp_ms)
+{
+    int64_t now_ms = clock_wall_ms();
+    int64_t since_ms = timestamp_ms < now_ms || MUTANT(future_awaited) ? timestamp_ms : now_ms;
+    return since_ms + recorder->config->recorder.queued_after_ms;
+}
+
 void recorder_record(void *arg, const struct kafka_record *record)
 {
     (void)arg;
@@ -183,14 +192,14 @@ void recorder_record(void *arg, const struct kafka_record *record)
         return;
     }
     partition->awaited = record->offset + 1;
-    struct recorder *recorder = partition->recorder;
+    const struct recorder *recorder = partition->recorder;
     struct recorder_entry *entry = MEM_NEW(*entry);
     entry->partition = partition;
     entry->offset = record->offset;
     entry->timestamp_ms = record->timestamp_ms;
     entry->bytes = record->value.size + ENTRY_OVERHEAD_BYTES;
     if (partition->commands && record->timestamp_ms > 0)
-        entry->due_ms = record->timestamp_ms + recorder->config->recorder.queued_after_ms;
+        entry->due_ms = due_at(recorder, record->timestamp_ms);
     if (partition->dead) {
         recorder_dead_read(entry, record);
     } else if (!read_envelope(entry, record)) {

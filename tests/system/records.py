@@ -58,15 +58,16 @@ def event(of=None, version=1, kind=SUCCEEDED, turn=0, at=None, result="{}", comm
                                              (13, command_offset_plus_1))))
 
 
-def produce(stack, topic, values, key=b"foreign", partition=0):
-    """Returns the offsets, in order."""
+def produce(stack, topic, values, key=b"foreign", partition=0, timestamp_ms=0):
+    """Returns the offsets, in order. `timestamp_ms`: 0 for now."""
     offsets, failures = [], []
 
     def delivered(error, record):
         failures.append(error) if error else offsets.append(record.offset())
     producer = confluent_kafka.Producer({"bootstrap.servers": stack.brokers(), "message.max.bytes": 2 * RECORD_MAX})
     for value in values:
-        producer.produce(f"{NAMESPACE}.{topic}", value=value, key=key, partition=partition, on_delivery=delivered)
+        producer.produce(f"{NAMESPACE}.{topic}", value=value, key=key, partition=partition, on_delivery=delivered,
+                         timestamp=timestamp_ms)
         assert producer.flush(30) == 0 and not failures, failures
     return offsets
 

@@ -10,10 +10,12 @@ import time
 import pytest
 import requests
 
+from moments import now_ms
 from records import FAILED, command, committed, event, facts, produce, set_record_limit
 from stack import NAMESPACE, headers_of
 from waiting import wait_until
 
+AHEAD_MS = 20 * 60 * 1000  # less than what a broker takes (message.timestamp.after.max.ms)
 QUICK = {"subject": "a promise", "seed": 1}
 WOKEN_S = 4  # a wait is woken by the job's end; the re-reading that makes up for a lost wake-up comes after 5 s
 
@@ -95,6 +97,21 @@ def test_records_and_applied_offset_are_one(own):
     finally:
         os.kill(redis, signal.SIGCONT)
     own.wait_restarted("recorder-1", recorder)
+    assert own.wait(job["id"])["state"] == "succeeded"
+
+
+# proves P-10, P-23
+def test_a_clock_that_is_ahead_does_not_hold_the_view_up(own):
+    """Somebody's command is dated in the future; who is queued behind it is in the view all the same."""
+    worker = own.signal("worker-1", signal.SIGSTOP)
+    try:
+        produce(own, "commands.probe", [command()], timestamp_ms=now_ms() + AHEAD_MS)
+        job = own.submit("probe.quick", QUICK)
+        record = f"{NAMESPACE}:c:{job['id'].replace('-', '')[:24]}"
+        wait_until(lambda: own.redis().exists(record), 10, "the view knows of the job")
+        assert own.get(job["id"])["state"] == "queued"
+    finally:
+        os.kill(worker, signal.SIGCONT)
     assert own.wait(job["id"])["state"] == "succeeded"
 
 
