@@ -59,6 +59,10 @@ static void on_redis(void *arg, bool ready)
               ready ? "connected" : redis_last_error(worker->redis));
     if (!ready)
         return;
+    /* It may have been emptied, and whichever question is first is told so: what comes again waits.
+     */
+    for (size_t i = 0; i < worker->queue_count; i++)
+        redelivery_anew(&worker->queues[i]);
     worker_registry_beat(worker->registry);
     dispatch_soon(worker);
     cancel_recheck(worker);
@@ -537,6 +541,7 @@ static void close_clients(struct worker *worker)
     kafka_admin_close(worker->admin);
     drop_stuck(worker);
     kafka_producer_close(worker->producer);
+    drop_stuck(worker); /* its last acknowledgements led to a step that it did not take any more */
     kafka_watch_stop(worker->watch);
 }
 

@@ -127,7 +127,7 @@ static void on_released(void *arg, enum gate_claim claim)
 bool cancel_release(struct attempt *attempt)
 {
     struct worker *worker = attempt->partition->worker;
-    if (attempt->plan[0] != PUBLISH_NEXT || !redis_ready(worker->redis) ||
+    if (attempt->plan[0] != PUBLISH_NEXT || worker->closed || !redis_ready(worker->redis) ||
         MUTANT(claim_not_released) || (!attempt->claimed && MUTANT(wait_not_released)))
         return false;
     attempt->claimed = false;

@@ -239,8 +239,6 @@ static void begin(struct attempt *attempt, const struct gate_answer *answer)
 {
     if (answer->verdict != GATE_UNKNOWN)
         attempt->suspect = answer->verdict == GATE_SUSPECT;
-    if (answer->emptied)
-        redelivery_anew(attempt->partition->queue);
     bool waits = redelivery_waits(attempt, answer->verdict);
     attempt->waited = true;
     if (waits || order_recall(attempt, answer))
@@ -253,6 +251,8 @@ static void apply(struct attempt *attempt, const struct gate_answer *answer)
 {
     struct worker *worker = attempt->partition->worker;
     metric_add(worker->gate_verdicts[answer->verdict], 1);
+    if (answer->emptied) /* told once: whatever becomes of this attempt */
+        redelivery_anew(attempt->partition->queue);
     if (!may_begin(attempt)) {
         give_room(attempt);
         partition_attempt_drop(attempt);
@@ -397,7 +397,8 @@ static void pick(struct worker *worker, struct worker_type *type, enum hold_reas
 static bool take_from_lanes(struct worker *worker, struct batch *batch)
 {
     size_t idle = 0;
-    while (batch->count < GATE_QUESTIONS_MAX && idle < worker->type_count) {
+    /* Who turns out to have been away puts back what is answered at once: that must end. */
+    while (batch->count < GATE_QUESTIONS_MAX && idle < worker->type_count && !was_away(worker)) {
         struct worker_type *type = &worker->types[worker->next_lane];
         worker->next_lane = (worker->next_lane + 1) % worker->type_count;
         enum hold_reason hold = type->ready.first ? targets_hold(type) : HOLD_NONE;
