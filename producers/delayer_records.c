@@ -69,6 +69,14 @@ static void balance(struct tier_partition *partition)
         kafka_partition_resume(partition->handle);
 }
 
+/* Not anew for each: who is refused again and again would keep the others waiting. */
+static void arm_refused(struct delayer *delayer)
+{
+    if (!delayer->refused_armed)
+        loop_timer_start(delayer->refused_timer, REFUSED_AGAIN_MS, 0);
+    delayer->refused_armed = true;
+}
+
 /* Kafka refuses it for good (a missing right, a topic's own limit): until somebody has seen to
  * that. Whoever is not our partition any more is delivered to its next owner. */
 static void keep_refused(struct held *held)
@@ -83,7 +91,7 @@ static void keep_refused(struct held *held)
     partition->refused = held;
     partition->held_bytes += held->bytes;
     metric_add(delayer->waiting, 1);
-    loop_timer_start(delayer->refused_timer, REFUSED_AGAIN_MS, 0);
+    arm_refused(delayer);
 }
 
 static void on_acknowledged(void *arg, enum err_code code, int32_t number, int64_t offset)
@@ -178,11 +186,12 @@ static bool hand_on(struct tier_partition *partition, struct held **list)
 void delayer_retry_refused(void *arg)
 {
     struct delayer *delayer = arg;
+    delayer->refused_armed = false;
     for (struct tier_partition *p = delayer->partitions; p && !delayer->draining; p = p->next) {
         while (p->refused && hand_on(p, &p->refused))
             continue;
         if (p->refused)
-            loop_timer_start(delayer->refused_timer, REFUSED_AGAIN_MS, 0);
+            arm_refused(delayer);
         balance(p);
     }
 }
