@@ -35,10 +35,11 @@ static void ask(void *arg)
     char cluster[64];
     char generation[33];
     struct err *err = &identity->found_err;
-    identity->found_code = kafka_cluster_id_sync(identity->admin, ASK_TIMEOUT_MS, cluster, err);
+    struct kafka_admin *admin = identity->admin;
+    identity->found_code = kafka_cluster_id_sync(admin, ASK_TIMEOUT_MS, cluster, err);
     if (identity->found_code == ERR_OK)
-        identity->found_code =
-            topics_generation_sync(identity->admin, identity->config, generation, err);
+        identity->found_code = topics_generation_sync(admin, identity->config, generation, err);
+    kafka_admin_end(admin);
     if (identity->found_code)
         return;
     struct buf text = BUF_INIT(sizeof identity->found - 1);
@@ -68,6 +69,7 @@ static void on_again(void *arg)
 {
     struct view_identity *identity = arg;
     identity->asking = true;
+    kafka_admin_begin(identity->admin);
     loop_work(identity->loop, ask, on_asked, identity);
 }
 

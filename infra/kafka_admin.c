@@ -82,6 +82,11 @@ void kafka_admin_end(struct kafka_admin *admin)
     kafka_client_end(admin->client);
 }
 
+size_t kafka_admin_asked(struct kafka_admin *admin)
+{
+    return kafka_client_questions(admin->client);
+}
+
 void kafka_admin_close(struct kafka_admin *admin)
 {
     if (!admin)

@@ -35,6 +35,8 @@ enum err_code kafka_admin_open_for(const struct config_kafka *config, const char
  * kafka_admin_close makes them end soon, as failed, and waits for that. */
 void kafka_admin_begin(struct kafka_admin *admin);
 void kafka_admin_end(struct kafka_admin *admin);
+/* How many questions are under way or wait for a thread of the pool. */
+size_t kafka_admin_asked(struct kafka_admin *admin);
 /* Waits for running questions. Accepts NULL. */
 void kafka_admin_close(struct kafka_admin *admin);
 

@@ -197,6 +197,14 @@ void kafka_client_end(struct kafka_client *client)
     pthread_mutex_unlock(&client->lock);
 }
 
+size_t kafka_client_questions(struct kafka_client *client)
+{
+    pthread_mutex_lock(&client->lock);
+    size_t questions = client->questions;
+    pthread_mutex_unlock(&client->lock);
+    return questions;
+}
+
 static void *destroy_client(void *arg)
 {
     struct kafka_client *client = arg;

@@ -48,6 +48,7 @@ enum err_code kafka_client_new(rd_kafka_type_t type, rd_kafka_conf_t *conf, stru
  * any */
 void kafka_client_begin(struct kafka_client *client);
 void kafka_client_end(struct kafka_client *client);
+size_t kafka_client_questions(struct kafka_client *client);
 /* Destroys the client on a thread of its own, waiting up to deadline_ms (0: not at all) for that. A
  * client that takes longer is left to itself: the process may end meanwhile. */
 void kafka_client_leave(struct kafka_client *client, int64_t deadline_ms);

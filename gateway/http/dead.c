@@ -188,6 +188,12 @@ static void on_fetched(void *arg, enum err_code code)
 static void fetch(struct showing *showing)
 {
     const struct gateway *gateway = showing->gateway;
+    if (kafka_admin_asked(gateway->admin) >= GATEWAY_KAFKA_QUESTIONS_MAX) {
+        answer(showing, err_set(&showing->err, ERR_OVERLOADED,
+                                "Kafka is slow, and is being asked for %d payloads already.",
+                                GATEWAY_KAFKA_QUESTIONS_MAX));
+        return;
+    }
     showing->fetches = mem_zalloc(showing->count, sizeof *showing->fetches);
     showing->topics = mem_zalloc(showing->count, sizeof *showing->topics);
     for (size_t i = 0; i < showing->count; i++) {

@@ -52,7 +52,11 @@ static void fail(struct redriving *step, const struct err *err)
 static void fail_with(struct redriving *step, enum err_code code, const char *text)
 {
     struct err err;
-    err_set(&err, code, "%s", text);
+    if (step->execute)
+        err_set(&err, code, "%s What it claimed stays with the batch '%s': ask with that.", text,
+                step->batch);
+    else
+        err_set(&err, code, "%s", text);
     fail(step, &err);
 }
 

@@ -16,6 +16,7 @@
 #include "infra/service.h"
 #include "producers/publish.h"
 #include "producers/sticky.h"
+#include "schemas/envelope.h"
 #include "schemas/id.h"
 
 struct waits;
@@ -53,6 +54,14 @@ struct gateway {
     struct service_condition *kafka_ready, *redis_ready, *identity_ready;
     struct metric *accepted, *refused, *unknown;
 };
+
+/* Clients' questions that only Kafka can answer, under way at once. Each has a thread to wait on,
+ * so that a Kafka that is slow keeps nobody else's from being asked: the gateway's own looks go on.
+ */
+#define GATEWAY_KAFKA_QUESTIONS_MAX 16
+
+/* A job as JSON: a text's worst byte becomes \u0001. */
+#define GATEWAY_JOB_BYTES_MAX ((size_t)6 * ENVELOPE_RECORD_BYTES_MAX + (size_t)64 * 1024)
 
 /* The one tenant until there are more. */
 #define GATEWAY_TENANT "default"

@@ -130,6 +130,7 @@ static enum err_code start(struct service *service, void **ret_state, struct err
     gateway->kafka_ready = service_condition_new(service, "kafka");
     gateway->redis_ready = service_condition_new(service, "redis");
     gateway->identity_ready = service_condition_new(service, "identity");
+    loop_pool_more(GATEWAY_KAFKA_QUESTIONS_MAX);
     open_metrics(gateway);
     open_minter(gateway);
     gateway->sticky = sticky_new(gateway->config->queue_count);

@@ -15,9 +15,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define JSON_GROWTH_MAX   6 /* a text's worst byte becomes \u0001 */
-#define JSON_OVERHEAD_MAX ((size_t)64 * 1024)
-
 struct reading {
     struct gateway *gateway;
     struct http_request *req; /* NULL once answered, or when the client has gone */
@@ -66,8 +63,7 @@ static void answer_job(struct reading *reading, const struct job_record *record)
     struct gateway *gateway = reading->gateway;
     struct http_request *req = reading->req;
     bool terminal = record && job_state_is_terminal(record->state);
-    struct buf body =
-        BUF_INIT((size_t)JSON_GROWTH_MAX * ENVELOPE_RECORD_BYTES_MAX + JSON_OVERHEAD_MAX);
+    struct buf body = BUF_INIT(GATEWAY_JOB_BYTES_MAX);
     char etag[40] = "\"accepted\"";
     if (record) {
         job_json(record, gateway->config->namespace_, clock_wall_ms(), &body);

@@ -17,9 +17,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define ANSWER_BYTES_MAX ((size_t)2 * 1024 * 1024)
-#define TOKENS_MAX       100000
-#define TRACESTATE_MAX   512
+#define TOKENS_MAX     100000
+#define TRACESTATE_MAX 512
 
 struct submitting {
     struct gateway *gateway;
@@ -115,7 +114,7 @@ static void answer_accepted(struct submitting *submitting, const struct job_reco
         .version = -1,
     };
     accepted.facts.origin_offset = -1;
-    struct buf body = BUF_INIT(ANSWER_BYTES_MAX);
+    struct buf body = BUF_INIT(GATEWAY_JOB_BYTES_MAX);
     job_json(record ? record : &accepted, gateway->config->namespace_, clock_wall_ms(), &body);
     char text[ID_TEXT_SIZE];
     char location[64];

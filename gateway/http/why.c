@@ -219,7 +219,8 @@ static void ask_committed(struct explaining *explaining)
     const struct gateway *gateway = explaining->gateway;
     const struct job_record *record = explaining->facts.record;
     const struct config_queue *queue = config_find_queue(gateway->config, record->facts.queue);
-    if (record->state != JOB_QUEUED || record->facts.origin_offset < 0 || !queue) {
+    if (record->state != JOB_QUEUED || record->facts.origin_offset < 0 || !queue ||
+        kafka_admin_asked(gateway->admin) >= GATEWAY_KAFKA_QUESTIONS_MAX) {
         begin_key(explaining);
         return;
     }

@@ -4,6 +4,7 @@ effect ids in the simulator's ledger.
 SPDX-License-Identifier: Apache-2.0
 """
 import collections
+import concurrent.futures
 import http.server
 import json
 import os
@@ -23,6 +24,8 @@ from stack import NAMESPACE, SANITIZER_OPTIONS, headers_of
 from test_metrics import value
 from waiting import wait_until
 
+ASKERS = 40
+QUESTIONS_MAX = 16  # GATEWAY_KAFKA_QUESTIONS_MAX
 MENDED = {"simulate": "slow=0"}  # a merge patch after which the third party does as asked
 
 
@@ -444,6 +447,23 @@ def test_a_page_deep_in_many_letters_costs_what_it_holds(fresh_stack):
     assert last < 3 * first + 0.005 and filtered < 3 * first + 0.005, (first, last, filtered)
     bytes_each = stack.redis().info("memory")["used_memory"] / count
     print(f"{bytes_each:.0f} bytes of Redis a letter")
+
+
+def test_a_kafka_that_does_not_answer_is_asked_for_so_many_payloads_at_once_and_no_more(own):
+    job, = give_up(own, 1)
+    path = f"/v1/dead/probe/{letters_on(own)[job]}"
+    with concurrent.futures.ThreadPoolExecutor(ASKERS) as askers:
+        broker = own.signal("broker", signal.SIGSTOP)
+        try:
+            asked = [askers.submit(requests.get, own.url + path, timeout=60) for _ in range(ASKERS)]
+            refused = next(concurrent.futures.as_completed(asked)).result()
+            assert (refused.status_code, refused.json()["code"]) == (503, "overloaded") and int(refused.headers["Retry-After"]) >= 1
+            wait_until(lambda: sum(one.done() for one in asked) >= ASKERS - QUESTIONS_MAX, 5, "all but those that Kafka was asked for")
+        finally:
+            os.kill(broker, signal.SIGCONT)
+    codes = collections.Counter(one.result().json().get("code") for one in asked)
+    assert 0 < ASKERS - codes["overloaded"] <= QUESTIONS_MAX, codes
+    wait_until(lambda: own.request("GET", path).status_code == 200, 20, "it is told again")
 
 
 def test_the_embedded_broker_has_the_same_letters_as_long_as_it_lives(embedded_stack):
