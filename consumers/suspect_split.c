@@ -82,6 +82,12 @@ static void wait_for_child(struct split *split, struct split_group *group)
 
 struct split_group *split_add(struct split *split, struct suspect *suspect)
 {
+    if (MUTANT(suspects_few_at_once)) {
+        if (!split->last || split->last->count == 8)
+            wait_for_child(split, MEM_NEW(*split->last));
+        join(split->last, suspect);
+        return split->last;
+    }
     if (!split->open) {
         split->open = MEM_NEW(*split->open);
         split->open->open = true;

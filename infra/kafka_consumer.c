@@ -386,7 +386,7 @@ static enum err_code make_conf(const struct kafka_consumer_options *options,
         kafka_conf_set_int(*ret_conf, "fetch.wait.max.ms", options->patience_ms);
         kafka_conf_set_int(*ret_conf, "fetch.min.bytes", PATIENT_BYTES);
     }
-    if (!MUTANT(rebalance_unbounded))
+    if (!MUTANT(rebalance_unbounded) && !MUTANT(session_untold))
         kafka_conf_set_int(*ret_conf, "max.poll.interval.ms", rejoin_ms(config));
     kafka_conf_set_int(*ret_conf, "message.max.bytes", TOPIC_RECORD_BYTES_MAX);
     kafka_conf_set_int(*ret_conf, "fetch.max.bytes", (int64_t)fetch_bytes);

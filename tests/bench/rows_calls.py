@@ -6,9 +6,10 @@ import contextlib
 import functools
 import os
 import statistics
-import subprocess
 
-from measure import cpu_s, let_pass, rounded, row, wait_until
+from measure import NAMESPACE, cpu_s, let_pass, rounded, row, wait_until
+from groups import members
+from guests import Guests
 from stack import metric
 
 BURST = 100_000
@@ -103,25 +104,6 @@ def calls_4000(bench):
 # --- two workers ---
 
 @contextlib.contextmanager
-def second_worker(bench):
-    """One more, with the settings of the first."""
-    with open(f"/proc/{bench.stack.pid('worker-1')}/environ", encoding="utf-8") as file:
-        given = dict(entry.split("=", 1) for entry in file.read().split("\0") if entry.startswith("ERRAND_"))
-    given.update(ERRAND_PROCESS="worker-2", ERRAND_LOG_PATH="")
-    environment = {**{name: value for name, value in os.environ.items() if not name.startswith("ERRAND_")}, **given}
-    process = subprocess.Popen([os.path.join(bench.stack.bin_folder, "errand-worker")], env=environment,
-                               stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        group = "errand.worker.calls"
-        wait_until(lambda: "worker-2" in bench.stack.errand("groups", "describe", group, limit_s=60).stdout, 60,
-                   "the second worker has its share")
-        yield process.pid
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-@contextlib.contextmanager
 def pinned(pid, core):
     """All of its threads run on this core alone."""
     before = os.sched_getaffinity(pid)
@@ -152,9 +134,11 @@ def worked(bench, pids):
 def scale(bench):
     """jobs a second of two workers, each on a core of its own, with 100 calls of 50 ms in flight / of one; two would be ideal"""
     first = bench.stack.pid("worker-1")
-    with pinned(first, 0):
+    with pinned(first, 0), Guests(bench.stack) as guests:
         one_rate, one_us = worked(bench, [first])
-        with second_worker(bench) as second, pinned(second, 1 % os.cpu_count()):
-            two_rate, two_us = worked(bench, [first, second])
+        name, second = guests.come()
+        wait_until(lambda: name in members(bench.stack, f"{NAMESPACE}.worker.{QUEUE}"), 60, "the second worker has its share")
+        with pinned(second.pid, 1 % os.cpu_count()):
+            two_rate, two_us = worked(bench, [first, second.pid])
     return two_rate, one_rate, "1/s", {"cpu_us": rounded(two_us), "cpu_us_of_one": rounded(one_us),
                                        "cpu_ratio": rounded(two_us / one_us)}

@@ -2,6 +2,8 @@
 
 SPDX-License-Identifier: Apache-2.0
 """
+import concurrent.futures
+import contextlib
 import functools
 import json
 import os
@@ -12,9 +14,13 @@ import tempfile
 import time
 import uuid
 
+import requests
+
 from bare_redis import bare_outcome_us
 from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawServer, cpu_s, let_pass, median_of, ours, pss_mib, rounded,
                      row, wait_quiet, wait_until)
+from guests import Guests
+from processes import free_port
 from put import NOBODY, put
 from records import event, facts
 from stack import metric
@@ -188,6 +194,33 @@ def accepted_floor(bench):
             lambda: rate(raw.url, CpuOf({"raw": raw.pid, "broker": bench.stack.pid("broker")}), floors))
     bench.wait_drained("rules")
     return numerator, denominator, "1/s", {"us": median_of(parts), "floor_us": median_of(floors)}
+
+
+@row(None)
+def second_gateway(bench):
+    """CPU of two gateways for an accepted job, 32 connections each, the workers off / of one with 64"""
+    address = f"127.0.0.1:{free_port()}"
+    parts, first = [], (bench.stack.pid("gateway-1"), bench.stack.url)
+    with bench.workers_off(), Guests(bench.stack, of="gateway-1") as guests:
+        _, process = guests.come(ERRAND_GATEWAY_LISTEN=address)
+        second = process.pid, f"http://{address}"
+
+        def ready():
+            with contextlib.suppress(requests.ConnectionError):
+                return requests.get(f"{second[1]}/readyz", timeout=5).status_code == 200
+        wait_until(ready, 30, "the second gateway is ready")
+
+        def us(*gateways):
+            counted = CpuOf({**{str(pid): pid for pid, _ in gateways}, "broker": bench.stack.pid("broker")})
+            with concurrent.futures.ThreadPoolExecutor() as clients:
+                told = list(clients.map(lambda gateway: bench.wrk(gateway[1], CONNECTIONS // len(gateways)), gateways))
+            used, accepted_jobs = counted.used(), sum(one["accepted"] for one in told)
+            parts.append({"broker_us_of_two" if len(gateways) == 2 else "broker_us_of_one": 1e6 * used.pop("broker") / accepted_jobs})
+            wait_quiet("the stack", lambda: bench.cpu_of(*OURS, "redis", "broker"))
+            return 1e6 * sum(used.values()) / accepted_jobs
+        numerator, denominator = bench.alternately(lambda: us(first, second), lambda: us(first))
+    bench.wait_drained("rules")
+    return numerator, denominator, "us", {**median_of(parts[::2]), **median_of(parts[1::2])}
 
 
 @row(None, embedded=True)

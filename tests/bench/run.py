@@ -92,7 +92,7 @@ def parsed():
     parser.add_argument("--peers", action="store_true", help="the rows against other systems, instead of the others")
     parser.add_argument("--broker", choices=("apache", "embedded"), default="apache", help="embedded: rows about requests only")
     parser.add_argument("--row", action="append", choices=list(dict.fromkeys([*ROWS, *MATTERS])), help="only this row, or those of a matter (as often as you like)")
-    parser.add_argument("--seconds", type=int, default=10, help="of each measurement")
+    parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of a pair; the median counts")
     parser.add_argument("--many", type=int, default=MANY, help="jobs and letters of the rows about a million; others shrink alike")
     parser.add_argument("--warm-up", type=int, default=30, metavar="SECONDS", help="of load before the first row")
