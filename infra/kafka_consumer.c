@@ -378,16 +378,17 @@ static enum err_code make_conf(const struct kafka_consumer_options *options,
         return code;
     size_t fetch_bytes =
         options->fetch_bytes_max > FETCH_BYTES_MIN ? options->fetch_bytes_max : FETCH_BYTES_MIN;
-    if (!MUTANT(session_untold))
-        kafka_conf_set_int(*ret_conf, "session.timeout.ms", config->session_timeout_ms);
     kafka_conf_set_int(*ret_conf, "heartbeat.interval.ms",
                        config->session_timeout_ms / HEARTBEATS_A_SESSION);
+    if (!MUTANT(session_untold)) {
+        kafka_conf_set_int(*ret_conf, "session.timeout.ms", config->session_timeout_ms);
+        if (!MUTANT(rebalance_unbounded))
+            kafka_conf_set_int(*ret_conf, "max.poll.interval.ms", rejoin_ms(config));
+    }
     if (options->patience_ms > 0) {
         kafka_conf_set_int(*ret_conf, "fetch.wait.max.ms", options->patience_ms);
         kafka_conf_set_int(*ret_conf, "fetch.min.bytes", PATIENT_BYTES);
     }
-    if (!MUTANT(rebalance_unbounded) && !MUTANT(session_untold))
-        kafka_conf_set_int(*ret_conf, "max.poll.interval.ms", rejoin_ms(config));
     kafka_conf_set_int(*ret_conf, "message.max.bytes", TOPIC_RECORD_BYTES_MAX);
     kafka_conf_set_int(*ret_conf, "fetch.max.bytes", (int64_t)fetch_bytes);
     kafka_conf_set_int(*ret_conf, "queued.max.messages.kbytes", (int64_t)(fetch_bytes / 1024));
