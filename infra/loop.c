@@ -265,6 +265,11 @@ void loop_timer_stop(struct loop_timer *timer)
     uv_timer_stop(&timer->uv);
 }
 
+bool loop_timer_runs(const struct loop_timer *timer)
+{
+    return uv_is_active((const uv_handle_t *)&timer->uv);
+}
+
 void loop_timer_free(struct loop_timer *timer)
 {
     if (timer)

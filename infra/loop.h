@@ -53,6 +53,8 @@ struct loop_timer *loop_timer_new(struct loop *loop, loop_fn fn, void *arg);
  * timer. */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms, int64_t repeat_ms);
 void loop_timer_stop(struct loop_timer *timer);
+/* Whether it is going to fire; not of one that fires once, in its own callback. */
+bool loop_timer_runs(const struct loop_timer *timer);
 /* Stops and frees; allowed inside its own callback. Accepts NULL. */
 void loop_timer_free(struct loop_timer *timer);
 

@@ -51,7 +51,6 @@ struct delayer {
     char *source;
     struct tier_partition *partitions;
     struct loop_timer *tick, *drain_timer, *refused_timer;
-    bool refused_armed;
     int64_t drain_until_ms;
     size_t under_way;
     bool draining;

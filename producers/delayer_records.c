@@ -72,9 +72,8 @@ static void balance(struct tier_partition *partition)
 /* Not anew for each: who is refused again and again would keep the others waiting. */
 static void arm_refused(struct delayer *delayer)
 {
-    if (!delayer->refused_armed)
+    if (!loop_timer_runs(delayer->refused_timer))
         loop_timer_start(delayer->refused_timer, REFUSED_AGAIN_MS, 0);
-    delayer->refused_armed = true;
 }
 
 /* Kafka refuses it for good (a missing right, a topic's own limit): until somebody has seen to
@@ -186,7 +185,6 @@ static bool hand_on(struct tier_partition *partition, struct held **list)
 void delayer_retry_refused(void *arg)
 {
     struct delayer *delayer = arg;
-    delayer->refused_armed = false;
     for (struct tier_partition *p = delayer->partitions; p && !delayer->draining; p = p->next) {
         while (p->refused && hand_on(p, &p->refused))
             continue;
