@@ -80,6 +80,7 @@ static struct envelope_record *read_record(struct span bytes)
     return record;
 }
 
+/* After each answer; with the last one the reading is told, and gone. */
 static void finish(struct reading *reading)
 {
     if (--reading->left > 0)
@@ -93,14 +94,8 @@ static void finish(struct reading *reading)
     free(reading);
 }
 
-static void on_records(void *arg, enum err_code code, const struct redis_reply *reply)
+static void take_records(struct reading *reading, const struct redis_reply *reply)
 {
-    struct reading *reading = arg;
-    if (code || redis_reply_count(reply) != 3) {
-        reading->answer.code = ERR_VIEW_UNAVAILABLE;
-        finish(reading);
-        return;
-    }
     reading->from_command = read_record(redis_reply_text(redis_reply_at(reply, 0)));
     reading->from_events = read_record(redis_reply_text(redis_reply_at(reply, 1)));
     if (reading->from_events)
@@ -109,6 +104,15 @@ static void on_records(void *arg, enum err_code code, const struct redis_reply *
         reading->answer.record = &reading->from_command->record;
     if (!reading->claim_fn)
         read_claim(redis_reply_text(redis_reply_at(reply, 2)), &reading->answer);
+}
+
+static void on_records(void *arg, enum err_code code, const struct redis_reply *reply)
+{
+    struct reading *reading = arg;
+    if (code || redis_reply_count(reply) != 3)
+        reading->answer.code = ERR_VIEW_UNAVAILABLE;
+    else
+        take_records(reading, reply);
     finish(reading);
 }
 

@@ -59,8 +59,7 @@ static void on_redis(void *arg, bool ready)
               ready ? "connected" : redis_last_error(worker->redis));
     if (!ready)
         return;
-    /* It may have been emptied, and whichever question is first is told so: what comes again waits.
-     */
+    /* It may have been emptied, which only the question that comes first is told. */
     for (size_t i = 0; i < worker->queue_count; i++)
         redelivery_anew(&worker->queues[i]);
     worker_registry_beat(worker->registry);
