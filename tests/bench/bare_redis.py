@@ -5,6 +5,7 @@ SPDX-License-Identifier: Apache-2.0
 import statistics
 
 from measure import NAMESPACE, cpu_s
+from stack import identity
 
 PIPELINE = 64
 KEYS_LOOKED_AT = 500
@@ -12,7 +13,7 @@ KEYS_LOOKED_AT = 500
 
 def record_bytes(redis, ids=None):
     """The mean size of the records that the view holds, or of those of these jobs."""
-    keys = [f"{NAMESPACE}:r:{job_id.replace('-', '')[:24]}" for job_id in (ids or [])[:KEYS_LOOKED_AT]] or [
+    keys = [f"{NAMESPACE}:r:{identity(job_id)}" for job_id in (ids or [])[:KEYS_LOOKED_AT]] or [
         key for key, _ in zip(redis.scan_iter(f"{NAMESPACE}:r:*", 1000), range(KEYS_LOOKED_AT))]
     return round(statistics.mean(redis.strlen(key) for key in keys))
 

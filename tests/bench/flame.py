@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import threading
 
-from measure import CONNECTIONS, ROOT, Bench, allow_files, as_in_production, say, stack_with
+from measure import CONNECTIONS, ROOT, Bench, allow_files, say, stack_with
 
 WIDTH, ROW, NARROWEST = 1200, 17, 2.0  # pixels
 CHARACTER = 6.6  # the width of one, about
@@ -118,10 +118,8 @@ def main():
     parser.add_argument("--out", default=os.path.join(ROOT, "build"), metavar="FOLDER")
     options = parser.parse_args()
     options.raw, options.rounds, options.many = None, 1, 1_000_000
-    as_in_production()
     allow_files()
     with stack_with(options.bin) as stack:
-        stack.redis().config_set("maxmemory", "12gb")
         bench = Bench(stack, options)
         say("warming up")
         bench.warm_up(options.warm_up)

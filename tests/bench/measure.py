@@ -154,15 +154,12 @@ def wait_quiet(name, counting):
 
 # --- the stack -----------------------------------------------------------------------------------------------------
 
-def as_in_production():
-    """A broker with the whole compiler, which the one of `errand up` does without."""
-    os.environ.setdefault("KAFKA_HEAP_OPTS", "-Xms1g -Xmx1g")
-    os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseG1GC")
-
-
 @contextlib.contextmanager
 def stack_with(bin_folder, overlay=None, workers=1, broker="apache"):
-    """A stack in a temporary folder, with this laid over the local configuration."""
+    """A stack in a temporary folder, with this laid over the local configuration; its broker has the whole compiler, as in production, and
+    not the little one of `errand up`, and its Redis room for a million jobs."""
+    os.environ.setdefault("KAFKA_HEAP_OPTS", "-Xms1g -Xmx1g")
+    os.environ.setdefault("KAFKA_JVM_PERFORMANCE_OPTS", "-XX:+UseG1GC")
     folder = tempfile.mkdtemp(prefix="errand-bench-")
     config = None
     if overlay:
@@ -171,6 +168,7 @@ def stack_with(bin_folder, overlay=None, workers=1, broker="apache"):
     stack = Stack(bin_folder, os.path.join(folder, "stack"), broker, workers=workers, config=config)
     try:
         stack.up()
+        stack.redis().config_set("maxmemory", "12gb")
         yield stack
     finally:
         stack.finish()
@@ -230,6 +228,9 @@ class Bench:
         """Commands of a queue without an outcome, as the group's committed offsets say."""
         told = self.stack.errand("lag", "--group", f"{NAMESPACE}.worker.{queue}", "--over", "0s", "-o", "json", limit_s=60)
         return sum(group["lag"] for group in json.loads(told.stdout)["groups"])
+
+    def wait_quiet(self):
+        wait_quiet("the stack", lambda: self.cpu_of(*OURS, "redis", "broker"))
 
     def wait_drained(self, queue, deadline_s=600):
         wait_until(lambda: self.waiting_jobs(queue) == 0, deadline_s, f"all jobs of {queue} are done")

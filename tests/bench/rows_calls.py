@@ -7,7 +7,7 @@ import functools
 import os
 import statistics
 
-from measure import NAMESPACE, cpu_s, let_pass, rounded, row, wait_until
+from measure import NAMESPACE, cpu_s, let_pass, rounded, row, wait_until  # first: it knows where the others are
 from groups import members
 from guests import Guests
 from stack import metric

@@ -18,7 +18,7 @@ import requests
 
 from bare_redis import bare_outcome_us
 from measure import (BODY, CONNECTIONS, OURS, RATE, TYPE, CpuOf, RawServer, cpu_s, let_pass, median_of, ours, pss_mib, rounded,
-                     row, wait_quiet, wait_until)
+                     row, wait_until)
 from guests import Guests
 from processes import free_port
 from put import NOBODY, put
@@ -132,7 +132,7 @@ def accepting(bench, connections):
         def accepted_rate():
             told = bench.wrk(bench.stack.url, connections)
             refused.append(told["refused"] + told["broken"] + told["timeouts"])
-            wait_quiet("the stack", lambda: bench.cpu_of(*OURS, "redis", "broker"))  # the bare server is alone, too
+            bench.wait_quiet()  # the bare server is alone, too
             return told["accepted"] / told["seconds"]
 
         def raw_rate():
@@ -187,7 +187,7 @@ def accepted_floor(bench):
         def rate(url, counted, told):
             done = bench.wrk(url)
             told.append({name: 1e6 * used / done["accepted"] for name, used in counted.used().items()})
-            wait_quiet("the stack", lambda: bench.cpu_of(*OURS, "redis", "broker"))
+            bench.wait_quiet()
             return done["accepted"] / done["seconds"]
         numerator, denominator = bench.alternately(
             lambda: rate(bench.stack.url, bench.cpu_of("gateway-", "broker", "recorder-", "redis"), parts),
@@ -200,7 +200,7 @@ def accepted_floor(bench):
 def second_gateway(bench):
     """CPU of two gateways for an accepted job, 32 connections each, the workers off / of one with 64"""
     address = f"127.0.0.1:{free_port()}"
-    parts, first = [], (bench.stack.pid("gateway-1"), bench.stack.url)
+    broker_us, first = {1: [], 2: []}, (bench.stack.pid("gateway-1"), bench.stack.url)
     with bench.workers_off(), Guests(bench.stack, of="gateway-1") as guests:
         _, process = guests.come(ERRAND_GATEWAY_LISTEN=address)
         second = process.pid, f"http://{address}"
@@ -215,12 +215,13 @@ def second_gateway(bench):
             with concurrent.futures.ThreadPoolExecutor() as clients:
                 told = list(clients.map(lambda gateway: bench.wrk(gateway[1], CONNECTIONS // len(gateways)), gateways))
             used, accepted_jobs = counted.used(), sum(one["accepted"] for one in told)
-            parts.append({"broker_us_of_two" if len(gateways) == 2 else "broker_us_of_one": 1e6 * used.pop("broker") / accepted_jobs})
-            wait_quiet("the stack", lambda: bench.cpu_of(*OURS, "redis", "broker"))
+            broker_us[len(gateways)].append(1e6 * used.pop("broker") / accepted_jobs)
+            bench.wait_quiet()
             return 1e6 * sum(used.values()) / accepted_jobs
         numerator, denominator = bench.alternately(lambda: us(first, second), lambda: us(first))
     bench.wait_drained("rules")
-    return numerator, denominator, "us", {**median_of(parts[::2]), **median_of(parts[1::2])}
+    return numerator, denominator, "us", {"broker_us": rounded(statistics.median(broker_us[2])),
+                                          "broker_us_of_one": rounded(statistics.median(broker_us[1]))}
 
 
 @row(None, embedded=True)

@@ -17,7 +17,7 @@ import time
 import traceback
 
 import plot
-from measure import OVERLAY, ROOT, ROWS, Bench, allow_files, as_in_production, load, say, stack_with
+from measure import OVERLAY, ROOT, ROWS, Bench, allow_files, load, say, stack_with
 
 # Each adds its rows, in this order: those that need a quiet stack come first.
 *_, rows_peers = map(importlib.import_module, (
@@ -27,7 +27,8 @@ OUT = os.path.join(ROOT, "build")
 MANY = 1_000_000  # jobs, or letters, unless --many says something else
 MATTERS = {  # what --row takes besides the names of rows, and what more it takes some of them for
     "accepted": ["accepted", "accepted_256", "accepted_off", "accepted_off_256"], "ack": ["ack", "ack_1000"],
-    "calls": ["calls", "calls_4000"], "parked": ["parked", "parked_wake"], "idle": ["idle_cpu", "pss"], "redis-memory": ["redis_memory"], "accepted-peers": ["accepted_bullmq", "accepted_restate"],
+    "calls": ["calls", "calls_4000"], "parked": ["parked", "parked_wake"], "idle": ["idle_cpu", "pss"],
+    "redis-memory": ["redis_memory"], "accepted-peers": ["accepted_bullmq", "accepted_restate"],
     "e2e-peers": ["e2e_bullmq", "e2e_restate", "e2e_bullmq_1000", "e2e_restate_1000"], "cpu-peers": ["cpu_bullmq", "cpu_restate"],
     "jobs": ["jobs_bullmq", "jobs_restate"]}
 WITH_TYPES = ("bench", "waiting")  # places with the types of bench.yaml
@@ -46,7 +47,6 @@ def bench_at(where, options):
     """What the rows of a place are measured on, warm."""
     say(f"starting a stack ({where})")
     with stack_with(options.bin, load(OVERLAY) if where in WITH_TYPES else None, broker=options.broker) as stack:
-        stack.redis().config_set("maxmemory", "12gb")  # a million jobs are more than a small stack keeps
         bench = Bench(stack, options)
         say("warming up")
         bench.warm_up(options.warm_up)
@@ -91,7 +91,8 @@ def parsed():
     parser.add_argument("--raw", default=os.path.join(ROOT, "build/release/bench"), help="the raw tools")
     parser.add_argument("--peers", action="store_true", help="the rows against other systems, instead of the others")
     parser.add_argument("--broker", choices=("apache", "embedded"), default="apache", help="embedded: rows about requests only")
-    parser.add_argument("--row", action="append", choices=list(dict.fromkeys([*ROWS, *MATTERS])), help="only this row, or those of a matter (as often as you like)")
+    parser.add_argument("--row", action="append", choices=list(dict.fromkeys([*ROWS, *MATTERS])),
+                        help="only this row, or those of a matter (as often as you like)")
     parser.add_argument("--seconds", type=int, default=8, help="of each measurement")
     parser.add_argument("--rounds", type=int, default=3, help="measurements of a pair; the median counts")
     parser.add_argument("--many", type=int, default=MANY, help="jobs and letters of the rows about a million; others shrink alike")
@@ -106,7 +107,6 @@ def parsed():
 
 def main():
     options = parsed()
-    as_in_production()
     allow_files()
     names = options.row or [name for name, row in ROWS.items()
                             if (row.where == "peers") == options.peers and (row.embedded or options.broker == "apache")]

@@ -18,7 +18,7 @@ import time
 
 import confluent_kafka
 
-from measure import NAMESPACE, PAYLOAD, ROOT, ROWS, as_in_production, row, stack_with, wait_until
+from measure import NAMESPACE, PAYLOAD, ROOT, ROWS, row, stack_with, wait_until
 from put import NOBODY, identities, put
 from records import command, event, facts
 
@@ -82,7 +82,6 @@ def measure(stack, jobs, rounds):
     worker = stack.signal("worker-1", signal.SIGSTOP)  # these jobs have ended: nobody is to do them
     try:
         client = stack.redis()
-        client.config_set("maxmemory", 0)
         put_ended(stack, jobs)
         wait_until(lambda: client.dbsize() >= jobs, 1200, "the view has them all")
         told = [(books(stack), books(stack, "--no-view"), raw_s(stack)) for _ in range(rounds)]
@@ -112,7 +111,6 @@ def main():
     parser.add_argument("--many", type=int, default=MANY)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    as_in_production()
     arguments.stack = argparse.Namespace(bin_folder=arguments.bin)
     print(json.dumps(ROWS["verify"].measure(arguments)))
 
