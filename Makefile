@@ -199,7 +199,7 @@ system: programs ## the system tests on real stacks (T=word: those whose name ha
 	@tests/venv.sh
 	@tests/run.py --python build/venv/bin/python --bin $(BIN) --system tests/system $(if $(T),--only '$(T)')
 DEATHS := test_chaos.py or test_chaos_storm or test_chaos_delays or test_brokers or test_crash or test_failover or test_fatal or \
-	test_late_answer or test_ordered or test_outlived or test_overload or test_promises or test_rolling or test_slow_parts or \
+	test_late_answer or test_late_write or test_ordered or test_outlived or test_overload or test_promises or test_rolling or test_slow_parts or \
 	test_suspects or test_twice or test_unproven or test_verdict
 deaths: ## of the system tests those in which something dies, is emptied or too slow, and nothing may be lost; 8 to 9 min
 	@infra/deploy/install-deps.sh build run test

@@ -16,7 +16,7 @@ import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "tests" / "system"))
-from chaos import ACK_MS_MAX, RATE, SLACK_MS, STOP_S, Chaos, found  # noqa: E402 (the path comes first)
+from chaos import ACK_MS_MAX, RATE, SLACK_MS, STOP_S, Chaos, found, mark  # noqa: E402 (the path comes first)
 from configuration import LOCAL, TESTS, load, write  # noqa: E402
 from report import LOOK_EVERY_S, add, add_faults, by_fault, grown_in, is_good, new_world, slow_in, text_of  # noqa: E402
 from stack import Stack  # noqa: E402
@@ -66,17 +66,10 @@ def memory_and_files(stack):
     return seen
 
 
-def marked(stack, folder):
-    """What came before now is not judged."""
-    folder.mkdir(parents=True)
-    mark = folder / "since.json"
-    mark.write_text(stack.errand("verdict", "--mark").stdout)
-    return "--since", mark
-
-
 def steady(stack, folder, rate, for_s, seed):
     """Load, and nothing dies; returns the verdict and what was seen of each daemon meanwhile."""
-    chaos = Chaos(stack, folder, rate, round(for_s), seed, since=marked(stack, folder))
+    folder.mkdir(parents=True)
+    chaos = Chaos(stack, folder, rate, round(for_s), seed, since=mark(stack, folder))
     seen, end = [], time.monotonic() + for_s - LOOK_EVERY_S
     with chaos:
         while time.monotonic() < end:
@@ -105,7 +98,8 @@ def unbalanced(stack):
 
 
 def one_round(stack, folder, rate, seed, faults, calm):
-    chaos = Chaos(stack, folder, rate, ROUND_S + 2 * HEALED_S, seed, since=marked(stack, folder))
+    folder.mkdir(parents=True)
+    chaos = Chaos(stack, folder, rate, ROUND_S + 2 * HEALED_S, seed, since=mark(stack, folder))
     end = time.monotonic() + ROUND_S - 15
     with chaos:
         dump = chaos.copy_redis()
@@ -121,7 +115,8 @@ def one_round(stack, folder, rate, seed, faults, calm):
 
 def rounds(stack, out, args, seconds, seed, brokers, world):
     """Until the time is over, or something is found."""
-    began, faults = time.monotonic(), {calm: in_turn(faults_of(brokers), f"{seed} {calm}") for calm in (True, False)}  # so that each is alone as well
+    began = time.monotonic()
+    faults = {calm: in_turn(faults_of(brokers), f"{seed} {calm}") for calm in (True, False)}  # each of them comes in calm rounds, too
     while time.monotonic() - began < seconds:
         calm = world["rounds"] % 2 == 0
         verdict, chaos, memory = one_round(stack, out / f"round-{world['rounds']}", args.rate, seed + world["rounds"], faults[calm], calm)

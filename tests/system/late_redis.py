@@ -8,13 +8,18 @@ import threading
 from between import PIECE, Between
 
 
-class LateRedis(Between):
-    """What the nth connection that names `word` is answered after it has done so comes `late[n]` seconds late."""
-
-    def __init__(self, stack, word, late):
+class BeforeRedis(Between):
+    def __init__(self, stack):
         super().__init__()
         host, port = stack.address("redis").rsplit(":", 1)
         self.inner = host, int(port)
+
+
+class LateRedis(BeforeRedis):
+    """What the nth connection that names `word` is answered after it has done so comes `late[n]` seconds late."""
+
+    def __init__(self, stack, word, late):
+        super().__init__(stack)
         self.word = word.encode()
         self.late = list(late)
         self.late_until = {}  # by the connection to the client
@@ -39,14 +44,12 @@ class LateRedis(Between):
             await outer.drain()
 
 
-class HeldRedis(Between):
+class HeldRedis(BeforeRedis):
     """The first request that names what hold() was told does not reach Redis before release(), nor does what its connection asks
     after it."""
 
     def __init__(self, stack):
-        super().__init__()
-        host, port = stack.address("redis").rsplit(":", 1)
-        self.inner = host, int(port)
+        super().__init__(stack)
         self.word = None
         self.holder = None  # the connection to the client
         self.released = asyncio.Event()

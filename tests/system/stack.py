@@ -276,6 +276,11 @@ class Stack:
         return redis.Redis(host=host, port=int(port), password=self.redis_password(), socket_timeout=10)
 
 
+def identity(job_id):
+    """What the keys of Redis and Kafka have of a job's id."""
+    return job_id.replace("-", "")[:24]
+
+
 def headers_of(record):
     """A record's headers as {name: text}."""
     return {name: value.decode() for name, value in record.headers() or []}

@@ -14,7 +14,7 @@ import requests
 
 import records
 from load import Load, assert_all_succeed
-from stack import NAMESPACE
+from stack import NAMESPACE, identity
 from waiting import wait_until
 
 ENDS = ("succeeded", "failed", "cancelled", "expired")
@@ -61,10 +61,6 @@ def counts(sums, *names):
 
 def found(certificate):
     return {kind: count for kind, count in certificate["counts"].items() if count}
-
-
-def identity_of(job_id):
-    return job_id.replace("-", "")[:24]
 
 
 def submit_every_end(stack):
@@ -175,12 +171,12 @@ def finding(certificate, kind):
 
 def test_a_record_of_the_view_that_is_changed_gone_or_made_up_is_found(kept):
     job_id = kept.submit("probe.quick", {"subject": "a victim", "seed": 1}, wait_s=20)["id"]
-    redis, key = kept.redis(), f"{NAMESPACE}:r:{identity_of(job_id)}"
+    redis, key = kept.redis(), f"{NAMESPACE}:r:{identity(job_id)}"
     record, expires = redis.get(key), redis.pexpiretime(key)
 
     redis.set(key, record[:-1] + bytes([record[-1] ^ 1]), keepttl=True)
     told = finding(assert_found(kept, {"differs": 1}), "differs")
-    assert (told["job"], told["topic"]) == (identity_of(job_id), f"{NAMESPACE}.replies.probe")
+    assert (told["job"], told["topic"]) == (identity(job_id), f"{NAMESPACE}.replies.probe")
     redis.set(key, b"F" + record[1:], keepttl=True)
     certificate = assert_found(kept, {"differs": 1})
     assert by_type(certificate)["probe.quick"]["view"]["failed"] == 1, "what the view tells is counted apart"
@@ -188,7 +184,7 @@ def test_a_record_of_the_view_that_is_changed_gone_or_made_up_is_found(kept):
     redis.set(key, record, pxat=expires + 1000)
     assert_found(kept, {"differs": 1})
     redis.delete(key)
-    assert finding(assert_found(kept, {"absent": 1}), "absent")["job"] == identity_of(job_id)
+    assert finding(assert_found(kept, {"absent": 1}), "absent")["job"] == identity(job_id)
     redis.set(key, record, pxat=expires)
 
     stray = uuid.uuid4().hex[:24]
@@ -216,7 +212,7 @@ def test_a_loss_a_flip_and_a_phantom_in_kafka_are_each_found_where_they_are(kept
     flip, = records.produce(kept, "replies.probe", [again])
     certificate = assert_found(kept, {"lost": 1, "flip": 1}, "--from", since)
     told = finding(certificate, "flip")
-    assert (told["job"], told["topic"], told["offset"]) == (identity_of(job_id), f"{NAMESPACE}.replies.probe", flip)
+    assert (told["job"], told["topic"], told["offset"]) == (identity(job_id), f"{NAMESPACE}.replies.probe", flip)
     assert "succeeded" in told["text"] and kept.get(job_id)["state"] == "succeeded"
 
     phantom = uuid.uuid4().bytes

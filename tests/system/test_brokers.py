@@ -11,6 +11,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, ResourceType
 import processes
 from chaos import ACK_MS_MAX, RATE, SLACK_MS, STOP_S, Chaos, assert_clean, assert_honest, mark, percentile
 from moments import now_ms
+from stack import identity
 from waiting import wait_until
 
 pytestmark = pytest.mark.alone
@@ -65,8 +66,8 @@ def test_every_topic_is_kept_three_times(cluster):
 def test_a_job_goes_its_way(cluster):
     job = cluster.submit("sentence.make", {"subject": "a threefold tale", "seed": 1})
     assert cluster.wait(job["id"])["state"] == "succeeded"
-    identity = job["id"].replace("-", "")[:24].encode()
-    assert identity in [record.key() for record in cluster.kafka("replies.rules")]
+    own = identity(job["id"]).encode()
+    assert own in [record.key() for record in cluster.kafka("replies.rules")]
 
 
 def assert_every_one_was_acknowledged_in_time(chaos, fault, until_ms):

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 from moments import instant
-from stack import TERMINAL, headers_of
+from stack import TERMINAL, headers_of, identity
 from waiting import wait_until
 
 JOBS = 240
@@ -33,10 +33,6 @@ def cancelled(stack, job_id, **params):
     assert answer.json()["state"] == "cancelled"
     assert stack.get(job_id) == answer.json(), "a read tells the same"
     return answer.json()
-
-
-def identity(job):
-    return job["id"].replace("-", "")[:24]
 
 
 def in_state(stack, job, state, deadline_s=15):
@@ -75,7 +71,7 @@ def test_a_scheduled_job_that_was_cancelled_is_not_begun_when_its_time_comes(sta
     done = cancelled(stack, job["id"])
     assert "error" not in done
     marked = stack.submit("probe.call", {"n": 1}, delay=2)  # a mark alone is enough: its worker meets it at the gate
-    stack.redis().set(f"errand:g:{identity(marked)}", b"x", ex=60)
+    stack.redis().set(f"errand:g:{identity(marked['id'])}", b"x", ex=60)
     last = stack.submit("probe.call", {"n": 1}, delay=3)
     assert stack.wait(last["id"])["state"] == "succeeded"
     assert not stack.calls(key=job["id"]), "its time came before that of the last one"
@@ -123,9 +119,9 @@ def aborted(stack, done):
 def test_a_job_that_runs_is_aborted_also_when_redis_has_lost_its_claim(stack, left):
     job = stack.submit("probe.call", {"simulate": "slow=60000"})
     in_state(stack, job, "running")
-    assert stack.redis().delete(f"errand:g:{identity(job)}") == 1
+    assert stack.redis().delete(f"errand:g:{identity(job['id'])}") == 1
     if left:
-        stack.redis().set(f"errand:g:{identity(job)}", left, ex=60)
+        stack.redis().set(f"errand:g:{identity(job['id'])}", left, ex=60)
     done = cancelled(stack, job["id"])
     assert done["error"]["code"] == "cancelled"
     aborted(stack, done)
@@ -213,8 +209,8 @@ def test_a_wish_that_the_worker_did_not_hear_is_found_when_it_listens_again(stac
     job = stack.submit("probe.call", {"simulate": "slow=60000"})
     in_state(stack, job, "running")
     redis = stack.redis()
-    claim = redis.get(f"errand:g:{identity(job)}")
-    redis.set(f"errand:g:{identity(job)}", b"x" + claim, keepttl=True)
+    claim = redis.get(f"errand:g:{identity(job['id'])}")
+    redis.set(f"errand:g:{identity(job['id'])}", b"x" + claim, keepttl=True)
     redis.client_kill_filter(_type="pubsub")
     assert stack.wait(job["id"], deadline_s=10)["state"] == "cancelled"
 
@@ -225,8 +221,8 @@ def test_a_marked_job_that_fails_is_not_tried_again(stack):
     job = stack.submit("probe.patient", {"simulate": "slow=1500,status=503,retry-after=20"})
     in_state(stack, job, "running")
     redis = stack.redis()
-    claim = redis.get(f"errand:g:{identity(job)}")
-    redis.set(f"errand:g:{identity(job)}", b"x" + claim, keepttl=True)
+    claim = redis.get(f"errand:g:{identity(job['id'])}")
+    redis.set(f"errand:g:{identity(job['id'])}", b"x" + claim, keepttl=True)
     done = stack.wait(job["id"], deadline_s=10)
     assert (done["state"], done["error"]["code"]) == ("cancelled", "cancelled")
     assert len(stack.calls(key=job["id"])) == 1

@@ -8,7 +8,7 @@ import re
 import time
 
 from moments import instant
-from stack import headers_of
+from stack import headers_of, identity
 from waiting import wait_until
 
 PAYLOAD = {"region": "DE", "lines": [{"sku": "pen", "quantity": 1, "unit_cents": 199}]}
@@ -44,12 +44,12 @@ def test_a_trace_goes_from_the_client_to_the_third_party_and_back(stack):
 # proves P-50
 def test_a_finished_job_has_one_key_that_goes_when_the_job_is_forgotten(stack):
     job = stack.wait(stack.submit("order.price", PAYLOAD)["id"])
-    identity = job["id"].replace("-", "")[:24]
+    own = identity(job["id"])
     redis = stack.redis()
-    kept = f"errand:r:{identity}"
+    kept = f"errand:r:{own}"
     wait_until(lambda: redis.exists(kept), 10, "the record is in the view")
     assert redis.getrange(kept, 0, 0) == b"S"
-    assert not redis.exists(f"errand:c:{identity}") and not redis.exists(f"errand:g:{identity}")
+    assert not redis.exists(f"errand:c:{own}") and not redis.exists(f"errand:g:{own}")
     forgotten = instant(job["expires_at"])
     assert abs(redis.pexpiretime(kept) / 1000 - forgotten) < 0.002
 
@@ -82,7 +82,7 @@ def test_a_key_that_is_being_decided_is_a_conflict_until_it_is_too_old(stack):
     redis.set(claim, f"{int(time.time() * 1000) - 60000} u {fingerprint(body)}", px=60000)
     accepted = stack.post(body, {"Idempotency-Key": "undecided"})
     assert accepted.status_code == 202
-    assert accepted.json()["id"].replace("-", "")[:24] == identity_of_key("rules", "undecided")
+    assert identity(accepted.json()["id"]) == identity_of_key("rules", "undecided")
     wait_until(lambda: redis.get(claim).decode().split()[1] == "a", 10, "the claim says that it was accepted")
     assert stack.wait(accepted.json()["id"])["state"] == "succeeded"
 
@@ -92,7 +92,7 @@ def test_a_view_that_was_changed_behind_the_recorders_back_is_folded_again(stack
     before = stack.wait(stack.submit("probe.quick", {"subject": "the view", "seed": 1})["id"])
     redis = stack.redis()
     redis.hset("errand:view", "a:errand.replies.probe:0", 0)
-    redis.delete(f"errand:r:{before['id'].replace('-', '')[:24]}")
+    redis.delete(f"errand:r:{identity(before['id'])}")
     after = stack.wait(stack.submit("probe.quick", {"subject": "the view", "seed": 2})["id"])
     assert after["state"] == "succeeded"
     wait_until(lambda: stack.read(before["id"]).status_code == 200, 30, "the lost record is folded again")

@@ -11,6 +11,7 @@ import pytest
 import redis
 
 from chaos import RATE, Chaos, assert_clean, submit_told
+from stack import identity
 from waiting import wait_until
 
 pytestmark = pytest.mark.loaded
@@ -86,7 +87,7 @@ def test_a_promoted_replica_heals_reads_and_submissions_never_stop(fresh_stack, 
     assert stack.errand("status").returncode == 0
     last = stack.submit(*QUICK, idempotency_key="after the failover", wait_s=10)
     assert last["state"] == "succeeded", "claims, gate and view are on the new master"
-    assert second.client.exists(f"errand:r:{last['id'].replace('-', '')[:24]}")
+    assert second.client.exists(f"errand:r:{identity(last['id'])}")
 
 
 def falls_behind(first, second):

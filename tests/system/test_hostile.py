@@ -11,7 +11,7 @@ import requests
 
 import processes
 from records import RECORD_MAX, command, event, facts, produce
-from stack import NAMESPACE, SANITIZER_OPTIONS, headers_of
+from stack import NAMESPACE, SANITIZER_OPTIONS, headers_of, identity
 from waiting import wait_until
 
 QUICK = {"subject": "hostile", "seed": 1}
@@ -68,11 +68,11 @@ def test_an_absent_job_is_told_to_be_absent_while_others_come_in(fresh_stack, tm
     stack = fresh_stack(config={"kafka": {"produce_timeout": "1s"}, "gateway": {"lag_limit": "1s"}})
     job = stack.submit("probe.quick", QUICK)
     stack.wait(job["id"])
-    identity = job["id"].replace("-", "")[:24]
+    own = identity(job["id"])
     redis = stack.redis()
     wait_until(lambda: redis.hget(f"{NAMESPACE}:view", f"a:{NAMESPACE}.commands.probe:0") == b"1", 10,
                "its command is folded, too")
-    assert redis.delete(f"{NAMESPACE}:r:{identity}") == 1
+    assert redis.delete(f"{NAMESPACE}:r:{own}") == 1
     load = subprocess.Popen(
         [os.path.join(stack.bin_folder, "errand"), "load", "probe.quick", "--dir", stack.folder, "--rate", "50/s",
          "--duration", "12s", "-d", json.dumps(QUICK)],

@@ -12,7 +12,7 @@ from groups import members
 from guests import Guests
 from late_redis import LateRedis
 from load import submit_many
-from stack import NAMESPACE, headers_of
+from stack import NAMESPACE, headers_of, identity
 from waiting import wait_until
 
 JOBS = 20
@@ -25,10 +25,6 @@ LATE = {"once": [0.4], "silent": [1.2] * 3}
 def guests(stack):
     with Guests(stack) as some:
         yield some
-
-
-def identity(job_id):
-    return job_id.replace("-", "")[:24]
 
 
 class Unseen:

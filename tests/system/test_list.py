@@ -11,7 +11,7 @@ import uuid
 import pytest
 
 from records import SUCCEEDED, event, facts, produce
-from stack import NAMESPACE, TERMINAL
+from stack import NAMESPACE, TERMINAL, identity
 from waiting import wait_until
 
 QUICK = {"subject": "a list", "seed": 1}
@@ -60,7 +60,7 @@ def ids(jobs):
 
 
 def places_of(jobs):
-    return [(job["created_at"], job["id"].replace("-", "")[:24]) for job in jobs]
+    return [(job["created_at"], identity(job["id"])) for job in jobs]
 
 
 def wait_listed(stack, wanted, **parameters):
@@ -288,7 +288,7 @@ def test_forgotten_jobs_leave_the_list_and_redis(fresh):
     stays = stack.submit("sentence.make", QUICK)["id"]
     known = [stack.submit("probe.brief", QUICK)["id"] for _ in range(700)]
     wait_listed(stack, known[-20:])
-    wait_until(lambda: not stack.redis().exists(*[f"{NAMESPACE}:{kind}:{job.replace('-', '')[:24]}"
+    wait_until(lambda: not stack.redis().exists(*[f"{NAMESPACE}:{kind}:{identity(job)}"
                                                    for job in known for kind in "rc"]), 60, "they are forgotten")
     assert ids(pages(stack)) == [stays]
     wait_until(lambda: sum(map(len, lists(stack).values())) == 1, 20, "their entries are swept")

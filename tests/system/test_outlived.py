@@ -12,7 +12,7 @@ from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, To
 from confluent_kafka.admin import AdminClient
 
 from records import committed, ends
-from stack import NAMESPACE, headers_of
+from stack import NAMESPACE, headers_of, identity
 from test_metrics import value
 from waiting import wait_until
 
@@ -123,7 +123,7 @@ def test_commands_read_again_call_nobody_and_nothing_comes_back(brief):
     assert calls() == called and log() == before
     assert {stack.read(job["id"]).status_code for job in jobs} <= {404, 410}
     assert {job_id: stack.get(job_id) for job_id in known} == known
-    assert [stack.redis().exists(f"{NAMESPACE}:{kind}:{job['id'].replace('-', '')[:24]}")
+    assert [stack.redis().exists(f"{NAMESPACE}:{kind}:{identity(job['id'])}")
             for job in jobs for kind in "rcg"] == [0] * 3 * len(jobs)
 
 

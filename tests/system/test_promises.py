@@ -12,7 +12,7 @@ import requests
 
 from moments import now_ms
 from records import FAILED, command, committed, event, facts, produce, set_record_limit
-from stack import NAMESPACE, headers_of
+from stack import NAMESPACE, headers_of, identity
 from waiting import wait_until
 
 AHEAD_MS = 20 * 60 * 1000  # less than what a broker takes (message.timestamp.after.max.ms)
@@ -107,7 +107,7 @@ def test_a_clock_that_is_ahead_does_not_hold_the_view_up(own):
     try:
         produce(own, "commands.probe", [command()], timestamp_ms=now_ms() + AHEAD_MS)
         job = own.submit("probe.quick", QUICK)
-        record = f"{NAMESPACE}:c:{job['id'].replace('-', '')[:24]}"
+        record = f"{NAMESPACE}:c:{identity(job['id'])}"
         wait_until(lambda: own.redis().exists(record), 10, "the view knows of the job")
         assert own.get(job["id"])["state"] == "queued"
     finally:

@@ -7,7 +7,7 @@ import json
 
 from load import Load
 from moments import now_ms
-from stack import TERMINAL
+from stack import TERMINAL, identity
 from waiting import wait_until
 
 RATE = 60
@@ -171,7 +171,7 @@ def test_jobs_of_every_kind_are_clean_and_a_record_that_is_not_the_logs_is_found
     assert verdict["jobs"] == sum(map(len, ids)) + 1
     assert verdict["dead"] >= len(ids[2]) and verdict["cancels"] >= 1
     assert earlier["state"] == "succeeded", "and it is not judged: it lies before the mark"
-    key = f"errand:r:{ids[0][0].replace('-', '')[:24]}"
+    key = f"errand:r:{identity(ids[0][0])}"
     record = stack.redis().get(key)
     stack.redis().set(key, record[:-1] + bytes([record[-1] ^ 1]), keepttl=True)
     code, verdict = judge(stack, tmp_path / "judged", lines, *options)
